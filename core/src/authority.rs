@@ -26,6 +26,7 @@ macro_rules! words {
         }
     };
 }
+#[allow(unused_imports, reason = "used by modules that define words of their own")]
 pub(crate) use words;
 
 /// The level of authority of a clause. Later variants outrank earlier ones.
