@@ -1,0 +1,342 @@
+//! One pass over a view for every pattern of a policy.
+//!
+//! Nearly every pattern begins at the start of a word. So the pass looks at word starts only: four bytes there are
+//! hashed into a bitmap that fits the first-level cache, and the trie is walked only where the bitmap has them. Patterns
+//! that may begin inside a word go through an ordinary Aho-Corasick automaton, of which most policies have none.
+//! A regular expression is tried, anchored and within its longest match, where one of its prefixes was seen.
+
+use super::views::words::{is_word_end, is_word_start};
+use crate::policy::{Pattern, PatternKind, Trigger};
+use aho_corasick::automaton::{Automaton, StateID};
+use aho_corasick::nfa::contiguous::NFA;
+use aho_corasick::{Anchored, MatchKind, StartKind};
+use regex_automata::{Input, meta};
+use std::sync::OnceLock;
+
+/// A match of a pattern in a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Hit {
+    /// First byte in the view.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+    /// Index of the pattern.
+    pub pattern: u32,
+    /// Index of the view.
+    pub view: u16,
+}
+
+/// A pattern set that cannot be turned into automata.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot build the matcher: {0}")]
+pub(crate) struct MatcherError(String);
+
+/// How often a regular expression is tried in one text before it is run over the rest of it once.
+const TRIES_BEFORE_SCAN: u32 = 2048;
+
+/// What a word of the automaton stands for.
+#[derive(Clone, Copy, Debug)]
+enum Entry {
+    /// The pattern itself.
+    Literal { pattern: u32, closed_start: bool, closed_end: bool },
+    /// A prefix of regular expression number `regex`.
+    Prefix { regex: u32 },
+}
+
+struct Regex {
+    pattern: u32,
+    source: String,
+    max_len: usize,
+    compiled: OnceLock<Option<meta::Regex>>,
+}
+
+/// The patterns of a policy, ready to search.
+pub(crate) struct Matcher {
+    words: Option<Words>,
+    anywhere: Option<(NFA, Vec<Entry>)>,
+    always: Vec<u32>,
+    regexes: Vec<Regex>,
+}
+
+struct Words {
+    gate: Gate,
+    nfa: NFA,
+    entries: Vec<Entry>,
+}
+
+/// State that a search leaves behind, reused by the next.
+#[derive(Debug, Default)]
+pub(crate) struct MatchScratch {
+    /// How often each regular expression was tried, for those tried at all.
+    tries: Vec<(u32, u32)>,
+    /// Patterns whose automaton could not be built: their clauses cannot be judged.
+    pub failed: Vec<u32>,
+}
+
+/// The configuration of every regular expression: small automata, built when first needed.
+pub(crate) fn regex_config() -> meta::Config {
+    meta::Config::new()
+        .match_kind(regex_automata::MatchKind::LeftmostFirst)
+        .utf8_empty(false)
+        .nfa_size_limit(Some(1 << 20))
+        .onepass_size_limit(Some(1 << 18))
+        .hybrid_cache_capacity(1 << 18)
+}
+
+/// Compiles an expression with ASCII classes over bytes.
+pub(crate) fn build_regex(source: &str) -> Option<meta::Regex> {
+    meta::Regex::builder()
+        .configure(regex_config())
+        .syntax(regex_automata::util::syntax::Config::new().unicode(false).utf8(false).nest_limit(50))
+        .build(source)
+        .ok()
+}
+
+impl Matcher {
+    pub(crate) fn new(patterns: &[Pattern]) -> Result<Self, MatcherError> {
+        let mut words: (Vec<&[u8]>, Vec<Entry>) = Default::default();
+        let mut anywhere: (Vec<&[u8]>, Vec<Entry>) = Default::default();
+        let mut always = Vec::new();
+        let mut regexes = Vec::new();
+        for (index, pattern) in patterns.iter().enumerate() {
+            let index = u32::try_from(index).map_err(|_| MatcherError("too many patterns".into()))?;
+            match &pattern.kind {
+                PatternKind::Literal { text, open_start, open_end } => {
+                    let begins_word = is_word_start(text.as_bytes(), 0);
+                    let closed_start = begins_word && !open_start;
+                    let closed_end = !open_end && is_word_end(text.as_bytes(), text.len());
+                    let list = if closed_start { &mut words } else { &mut anywhere };
+                    list.0.push(text.as_bytes());
+                    list.1.push(Entry::Literal { pattern: index, closed_start, closed_end });
+                }
+                PatternKind::Regex { source, max_len, trigger } => {
+                    let regex = u32::try_from(regexes.len()).map_err(|_| MatcherError("too many".into()))?;
+                    regexes.push(Regex {
+                        pattern: index,
+                        source: source.clone(),
+                        max_len: *max_len as usize,
+                        compiled: OnceLock::new(),
+                    });
+                    match trigger {
+                        Trigger::Prefixes { texts, word_start } => {
+                            let list = if *word_start { &mut words } else { &mut anywhere };
+                            list.0.extend(texts.iter().map(Vec::as_slice));
+                            list.1.extend(texts.iter().map(|_| Entry::Prefix { regex }));
+                        }
+                        Trigger::Always => always.push(regex),
+                    }
+                }
+            }
+        }
+        let automaton = |texts: &[&[u8]], start| {
+            NFA::builder()
+                .match_kind(MatchKind::Standard)
+                .prefilter(start == StartKind::Unanchored)
+                .build(texts)
+                .map_err(|error| MatcherError(error.to_string()))
+        };
+        let words = match words {
+            (texts, _) if texts.is_empty() => None,
+            (texts, entries) => {
+                Some(Words { gate: Gate::new(&texts), nfa: automaton(&texts, StartKind::Anchored)?, entries })
+            }
+        };
+        let anywhere = match anywhere {
+            (texts, _) if texts.is_empty() => None,
+            (texts, entries) => Some((automaton(&texts, StartKind::Unanchored)?, entries)),
+        };
+        Ok(Self { words, anywhere, always, regexes })
+    }
+
+    /// Adds the matches in `text` to `hits`, which is left sorted by place for the new part.
+    pub(crate) fn search(&self, text: &[u8], view: u16, scratch: &mut MatchScratch, hits: &mut Vec<Hit>) {
+        scratch.tries.clear();
+        let first = hits.len();
+        let mut search = Search { matcher: self, text, view, scratch, hits };
+        search.at_word_starts();
+        search.anywhere();
+        for &regex in &self.always {
+            search.scan(regex, 0);
+        }
+        if let Some(new) = hits.get_mut(first..) {
+            new.sort_unstable();
+        }
+    }
+}
+
+struct Search<'a> {
+    matcher: &'a Matcher,
+    text: &'a [u8],
+    view: u16,
+    scratch: &'a mut MatchScratch,
+    hits: &'a mut Vec<Hit>,
+}
+
+impl<'a> Search<'a> {
+    fn at_word_starts(&mut self) {
+        let Some(words) = &self.matcher.words else { return };
+        let Ok(start) = words.nfa.start_state(Anchored::Yes) else { return };
+        let text = self.text;
+        let mut inside = false;
+        for (at, &byte) in text.iter().enumerate() {
+            let class = WORD_CLASS[byte as usize];
+            if class != 0 && !inside && words.gate.admits(text, at) {
+                self.walk(words, start, at);
+            }
+            // Bytes of other scripts never close the gate: their word boundaries are decided at the match.
+            inside = class == 1;
+        }
+    }
+
+    fn walk(&mut self, words: &Words, start: StateID, at: usize) {
+        let mut state = start;
+        for (end, &byte) in self.text.iter().enumerate().skip(at) {
+            state = words.nfa.next_state(Anchored::Yes, state, byte);
+            if words.nfa.is_special(state) {
+                if words.nfa.is_dead(state) {
+                    return;
+                }
+                if words.nfa.is_match(state) {
+                    for index in 0..words.nfa.match_len(state) {
+                        if let Some(&entry) = words.entries.get(words.nfa.match_pattern(state, index).as_usize()) {
+                            self.matched(entry, at, end + 1);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn anywhere(&mut self) {
+        let Some((nfa, entries)) = &self.matcher.anywhere else { return };
+        let input = aho_corasick::Input::new(self.text);
+        let mut state = aho_corasick::automaton::OverlappingState::start();
+        loop {
+            if nfa.try_find_overlapping(&input, &mut state).is_err() {
+                return;
+            }
+            let Some(found) = state.get_match() else { return };
+            if let Some(&entry) = entries.get(found.pattern().as_usize()) {
+                self.matched(entry, found.start(), found.end());
+            }
+        }
+    }
+
+    fn matched(&mut self, entry: Entry, start: usize, end: usize) {
+        match entry {
+            Entry::Literal { pattern, closed_start, closed_end } => {
+                if (!closed_start || is_word_start(self.text, start)) && (!closed_end || is_word_end(self.text, end)) {
+                    self.push(pattern, start, end);
+                }
+            }
+            Entry::Prefix { regex } => self.try_at(regex, start),
+        }
+    }
+
+    fn push(&mut self, pattern: u32, start: usize, end: usize) {
+        let clamp = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        self.hits.push(Hit { start: clamp(start), end: clamp(end), pattern, view: self.view });
+    }
+
+    /// The expression, built at its first use; a failure is kept and reported.
+    fn regex(&mut self, regex: u32) -> Option<(&'a meta::Regex, u32, usize)> {
+        let matcher: &'a Matcher = self.matcher;
+        let entry = matcher.regexes.get(regex as usize)?;
+        let compiled = entry.compiled.get_or_init(|| build_regex(&entry.source)).as_ref();
+        if compiled.is_none() && !self.scratch.failed.contains(&entry.pattern) {
+            self.scratch.failed.push(entry.pattern);
+        }
+        Some((compiled?, entry.pattern, entry.max_len))
+    }
+
+    fn try_at(&mut self, regex: u32, start: usize) {
+        match self.scratch.tries.iter_mut().find(|(known, _)| *known == regex) {
+            Some((_, tries)) if *tries > TRIES_BEFORE_SCAN => return,
+            Some((_, tries)) if *tries == TRIES_BEFORE_SCAN => {
+                *tries += 1;
+                self.scan(regex, start);
+                return;
+            }
+            Some((_, tries)) => *tries += 1,
+            None => self.scratch.tries.push((regex, 1)),
+        }
+        let text = self.text;
+        let Some((compiled, pattern, max_len)) = self.regex(regex) else { return };
+        let end = text.len().min(start + max_len);
+        let input = Input::new(text).range(start..end).anchored(regex_automata::Anchored::Yes);
+        if let Some(found) = compiled.search(&input) {
+            self.push(pattern, found.start(), found.end());
+        }
+    }
+
+    /// Runs an expression over the rest of the text.
+    fn scan(&mut self, regex: u32, from: usize) {
+        let text = self.text;
+        let Some((compiled, pattern, _)) = self.regex(regex) else { return };
+        for found in compiled.find_iter(Input::new(text).range(from..)) {
+            self.push(pattern, found.start(), found.end());
+        }
+    }
+}
+
+/// Which hashes of four bytes begin some pattern: 8 KiB.
+struct Gate(Box<[u64; 1024]>);
+
+impl Gate {
+    fn new(texts: &[&[u8]]) -> Self {
+        let mut bits = Box::new([0u64; 1024]);
+        let mut admit = |four: [u8; 4]| {
+            let hash = Self::hash(four);
+            if let Some(word) = bits.get_mut(hash >> 6) {
+                *word |= 1 << (hash & 63);
+            }
+        };
+        for text in texts {
+            match *text {
+                [a, b, c, d, ..] => admit([*a, *b, *c, *d]),
+                [a, b, c] => (0..=255).for_each(|d| admit([*a, *b, *c, d])),
+                // Shorter ones do not come from the compiler; an artifact that has them admits everything.
+                _ => return Self(Box::new([u64::MAX; 1024])),
+            }
+        }
+        Self(bits)
+    }
+
+    #[inline]
+    fn hash(four: [u8; 4]) -> usize {
+        (u32::from_le_bytes(four).wrapping_mul(0x9E37_79B1) >> 16) as usize
+    }
+
+    #[inline]
+    fn admits(&self, text: &[u8], at: usize) -> bool {
+        let four = match text.get(at..at + 4) {
+            Some(&[a, b, c, d]) => [a, b, c, d],
+            // The end of the text: shorter patterns are admitted with any continuation, so zeros do.
+            _ => {
+                let byte = |n| text.get(at + n).copied().unwrap_or(0);
+                [byte(0), byte(1), byte(2), byte(3)]
+            }
+        };
+        let hash = Self::hash(four);
+        self.0.get(hash >> 6).is_some_and(|word| word >> (hash & 63) & 1 == 1)
+    }
+}
+
+/// 0: cannot begin a word; 1: ASCII word character; 2: byte of another script.
+static WORD_CLASS: [u8; 256] = {
+    let mut table = [0u8; 256];
+    let mut byte = 0usize;
+    while byte < 256 {
+        #[expect(clippy::cast_possible_truncation, reason = "the index is below 256")]
+        let ch = byte as u8;
+        table[byte] = if ch >= 0x80 {
+            2
+        } else if ch.is_ascii_alphanumeric() || ch == b'_' {
+            1
+        } else {
+            0
+        };
+        byte += 1;
+    }
+    table
+};

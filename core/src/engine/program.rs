@@ -1,0 +1,178 @@
+//! What a guard derives from a policy once: automata, and per surface what there is to look for.
+
+use super::matcher::{Matcher, build_regex};
+use super::personal::PersonalKinds;
+use super::secrets::SecretKinds;
+use crate::message::{Surface, Surfaces};
+use crate::policy::{
+    ArgumentTest, Atom, Condition, Kind, Place, Policy, PolicyData, Rule, Scope, ScopeTest, TextTest,
+};
+use regex_automata::meta;
+use std::collections::BTreeMap;
+
+/// The runtime form of a policy.
+pub(crate) struct Program {
+    pub matcher: Matcher,
+    /// The sets each pattern belongs to.
+    pub members: Vec<Vec<u32>>,
+    pub plans: [Plan; 5],
+    /// The regular expression of each atom that tests a string with one.
+    pub regexes: Vec<Option<meta::Regex>>,
+    pub scope: Option<CompiledScope>,
+    /// What some surface looks for in the request before the judged message, and in the answer before it.
+    pub request: Wanted,
+    pub response: Wanted,
+}
+
+/// A deployment's scope with its constraints compiled.
+pub(crate) struct CompiledScope {
+    pub scope: Scope,
+    pub constraints: BTreeMap<String, Constraint>,
+}
+
+/// One condition on a tool's arguments, with atoms of its own.
+pub(crate) struct Constraint {
+    pub atoms: Vec<Atom>,
+    pub regexes: Vec<Option<meta::Regex>>,
+    pub condition: Condition,
+}
+
+/// What the rules of one surface need.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// Rules that demand something, by index.
+    pub rules: Vec<usize>,
+    /// Rules of exceptions, by index.
+    pub exceptions: Vec<usize>,
+    /// What to look for in the judged text.
+    pub judged: Wanted,
+    /// Whether atoms ask for the request before it, or the answer before it.
+    pub request: bool,
+    pub response: bool,
+    /// Whether atoms ask for the parts without authority.
+    pub regions: bool,
+}
+
+/// Which detectors a text has to go through.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted {
+    pub patterns: bool,
+    pub length: bool,
+    pub personal: PersonalKinds,
+    pub secrets: SecretKinds,
+}
+
+impl Wanted {
+    fn add(&mut self, atom: &Atom) {
+        match atom {
+            Atom::Match { .. } | Atom::Count { .. } | Atom::Near { .. } => self.patterns = true,
+            Atom::Personal { kinds, .. } => self.personal = self.personal.union(*kinds),
+            Atom::Secret { kinds, .. } => self.secrets = self.secrets.union(*kinds),
+            Atom::Length { .. } => self.length = true,
+            _ => {}
+        }
+    }
+}
+
+/// Every condition of a rule.
+pub(crate) fn conditions(rule: &Rule) -> impl Iterator<Item = &Condition> {
+    std::iter::once(&rule.when).chain(rule.unless.as_ref())
+}
+
+impl Program {
+    pub(crate) fn new(policy: &Policy, scope: Option<CompiledScope>) -> Result<Self, super::matcher::MatcherError> {
+        let data = policy.data();
+        let mut members = vec![Vec::new(); data.patterns.len()];
+        for (set, entry) in (0u32..).zip(&data.sets) {
+            for &pattern in &entry.patterns {
+                if let Some(sets) = members.get_mut(pattern as usize) {
+                    sets.push(set);
+                }
+            }
+        }
+        let mut plans: [Plan; 5] = Default::default();
+        let (mut request, mut response) = (Wanted::default(), Wanted::default());
+        for (plan, &surface) in plans.iter_mut().zip(Surface::ALL) {
+            *plan = Plan::new(data, surface, &mut request, &mut response);
+        }
+        Ok(Self {
+            matcher: Matcher::new(&data.patterns)?,
+            members,
+            plans,
+            regexes: regexes(&data.atoms),
+            scope,
+            request,
+            response,
+        })
+    }
+
+    pub(crate) fn plan(&self, surface: Surface) -> &Plan {
+        let [request, response, reasoning, tool_call, tool_result] = &self.plans;
+        match surface {
+            Surface::Request => request,
+            Surface::Response => response,
+            Surface::Reasoning => reasoning,
+            Surface::ToolCall => tool_call,
+            Surface::ToolResult => tool_result,
+        }
+    }
+}
+
+impl Plan {
+    fn new(data: &PolicyData, surface: Surface, request: &mut Wanted, response: &mut Wanted) -> Self {
+        let mut plan = Self::default();
+        for (index, rule) in data.rules.iter().enumerate() {
+            if !rule.on.contains(surface) {
+                continue;
+            }
+            let exception = data.clauses.get(rule.clause as usize).is_some_and(|clause| clause.kind == Kind::Exception);
+            if exception { plan.exceptions.push(index) } else { plan.rules.push(index) }
+            for atom in conditions(rule).flat_map(Condition::atoms) {
+                let Some(atom) = data.atoms.get(atom as usize) else { continue };
+                plan.regions |= *atom == Atom::Untrusted || exception;
+                let Some(place) = atom.place() else { continue };
+                plan.regions |= matches!(place, Place::Untrusted | Place::Trusted);
+                match (place, surface) {
+                    (Place::Request, Surface::Request) | (Place::Response, Surface::Response) => plan.judged.add(atom),
+                    (Place::Request, _) => {
+                        plan.request = true;
+                        request.add(atom);
+                    }
+                    (Place::Response, _) => {
+                        plan.response = true;
+                        response.add(atom);
+                    }
+                    (Place::Judged | Place::Untrusted | Place::Trusted, _) => plan.judged.add(atom),
+                }
+            }
+        }
+        plan
+    }
+}
+
+/// Compiles the regular expressions of string tests.
+pub(crate) fn regexes(atoms: &[Atom]) -> Vec<Option<meta::Regex>> {
+    atoms
+        .iter()
+        .map(|atom| match atom {
+            Atom::ToolName(TextTest::Matches(source))
+            | Atom::ToolArgument { test: ArgumentTest::Text(TextTest::Matches(source)), .. } => build_regex(source),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The surfaces on which an atom can be true at all.
+pub(crate) fn surfaces_of(atom: &Atom) -> Surfaces {
+    let only = |surfaces: &[Surface]| surfaces.iter().copied().collect();
+    match atom {
+        _ if atom.needs_tool_call() => only(&[Surface::ToolCall]),
+        Atom::Scope(ScopeTest::WithinBudget | ScopeTest::WithinTime) => Surfaces::ALL,
+        Atom::Untrusted => only(&[Surface::Request, Surface::ToolCall, Surface::ToolResult]),
+        _ => match atom.place() {
+            Some(Place::Untrusted) => only(&[Surface::Request, Surface::ToolResult]),
+            Some(Place::Trusted) => only(&[Surface::Request]),
+            _ => Surfaces::ALL,
+        },
+    }
+}

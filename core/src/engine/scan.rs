@@ -1,0 +1,102 @@
+//! One text through its views, the matcher and the scanners for personal data and secrets.
+
+use super::matcher::{Hit, MatchScratch};
+use super::personal::{self, PersonalKind};
+use super::program::{Program, Wanted};
+use super::provenance::{self, Provenance};
+use super::secrets::{self, SecretKind};
+use super::views::{ViewOptions, Views};
+use crate::message::Surface;
+use crate::span::Span;
+
+/// What was found in one text. Reused: a warm scan allocates nothing.
+#[derive(Default)]
+pub(crate) struct TextScan {
+    pub views: Views,
+    pub hits: Vec<Hit>,
+    pub personal: Vec<personal::Found<PersonalKind>>,
+    pub secrets: Vec<secrets::Found<SecretKind>>,
+    pub regions: Vec<(Span, Provenance)>,
+    pub chars: usize,
+    /// Whether each set matched at all.
+    touched: Vec<bool>,
+    pub matching: MatchScratch,
+    pub present: bool,
+}
+
+impl TextScan {
+    /// Forgets the last text.
+    pub(crate) fn clear(&mut self, program: &Program) {
+        for hit in self.hits.drain(..) {
+            for &set in program.members.get(hit.pattern as usize).into_iter().flatten() {
+                if let Some(touched) = self.touched.get_mut(set as usize) {
+                    *touched = false;
+                }
+            }
+        }
+        self.personal.clear();
+        self.secrets.clear();
+        self.regions.clear();
+        self.matching.failed.clear();
+        self.chars = 0;
+        self.present = false;
+    }
+
+    /// Scans a text for what is wanted.
+    pub(crate) fn scan(&mut self, program: &Program, text: &str, wanted: Wanted, sets: usize) {
+        self.clear(program);
+        self.present = true;
+        if wanted.length {
+            self.chars = text.chars().count();
+        }
+        if wanted.patterns {
+            self.touched.resize(sets, false);
+            self.views.build(text, ViewOptions { derived: true });
+            for (index, view) in (0u16..).zip(self.views.iter()) {
+                program.matcher.search(view.bytes(), index, &mut self.matching, &mut self.hits);
+            }
+            for hit in &self.hits {
+                for &set in program.members.get(hit.pattern as usize).into_iter().flatten() {
+                    if let Some(touched) = self.touched.get_mut(set as usize) {
+                        *touched = true;
+                    }
+                }
+            }
+        }
+        if !wanted.personal.is_empty() {
+            personal::scan(text, wanted.personal, &mut self.personal);
+        }
+        if !wanted.secrets.is_empty() {
+            secrets::scan(text, wanted.secrets, &mut self.secrets);
+        }
+    }
+
+    /// Finds the parts without authority.
+    pub(crate) fn find_regions(&mut self, text: &str, surface: Surface) {
+        provenance::regions(text, surface, &mut self.regions);
+    }
+
+    /// Whether the set matched anywhere.
+    pub(crate) fn touched(&self, set: u32) -> bool {
+        self.touched.get(set as usize).copied().unwrap_or(false)
+    }
+
+    /// The hits of a set, by view and place.
+    pub(crate) fn hits_of<'a>(&'a self, program: &'a Program, set: u32) -> impl Iterator<Item = Hit> + 'a {
+        self.hits
+            .iter()
+            .copied()
+            .filter(move |hit| program.members.get(hit.pattern as usize).is_some_and(|sets| sets.contains(&set)))
+    }
+
+    /// The place of a hit in the text, and the view's name where it is a derived one.
+    pub(crate) fn place(&self, hit: Hit) -> (Span, Option<&'static str>) {
+        match self.views.iter().nth(usize::from(hit.view)) {
+            Some(view) => {
+                let span = view.to_original(hit.start as usize..hit.end as usize);
+                (span, (hit.view > 0).then(|| view.kind().as_str()))
+            }
+            None => (Span::default(), None),
+        }
+    }
+}
