@@ -162,6 +162,8 @@ impl<'a> Message<'a> {
 pub struct Input<'a> {
     /// The caller's name for this record; repeated in the verdict.
     pub id: Option<Cow<'a, str>>,
+    /// A system prompt that stands outside the messages, as in Anthropic's form.
+    pub system: Option<Cow<'a, str>>,
     /// The conversation, oldest message first.
     pub messages: Vec<Message<'a>>,
     /// Index of the message that is judged; the last one where this is `None`.

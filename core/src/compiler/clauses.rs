@@ -1,7 +1,7 @@
 //! Headings → clauses.
 
 use super::front::Front;
-use super::suggest;
+use crate::suggest;
 use crate::authority::{Level, Principal, Priority};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::policy::{Kind, SourceRef};

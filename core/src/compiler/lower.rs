@@ -281,7 +281,7 @@ impl Lowering<'_, '_> {
             "scope" => Typed::Scope,
             _ => {
                 let known = ["untrusted", "trusted", "request", "response", "tool", "scope"];
-                let help = super::suggest::help(name, known.into_iter(), "names");
+                let help = crate::suggest::help(name, known.into_iter(), "names");
                 return self.fail(Code::ConditionUnknownName, at, format!("unknown name `{name}`"), &help);
             }
         })
@@ -319,7 +319,7 @@ impl Lowering<'_, '_> {
                     "within_time" => ScopeTest::WithinTime,
                     _ => {
                         let known = ["allows_tool", "allows_args", "within_budget", "within_time"];
-                        let help = super::suggest::help(field, known.into_iter(), "questions to the scope");
+                        let help = crate::suggest::help(field, known.into_iter(), "questions to the scope");
                         let message = format!("`scope` has no `{field}`");
                         return self.fail(Code::ConditionUnknownName, at, message, &help);
                     }
@@ -480,7 +480,7 @@ impl Lowering<'_, '_> {
                     let message = format!("`{name}` does not take {} arguments here", args.len());
                     return self.fail(Code::ConditionType, at, message, "docs/policy-language.md lists the forms");
                 }
-                let help = super::suggest::help(name, known.into_iter(), "functions");
+                let help = crate::suggest::help(name, known.into_iter(), "functions");
                 self.fail(Code::ConditionUnknownName, at, format!("unknown function `{name}`"), &help)
             }
         }
@@ -546,7 +546,7 @@ impl Lowering<'_, '_> {
                         Some(Typed::Number(Number::Label { label, place }))
                     }
                     None => {
-                        let help = super::suggest::help(&label, LABELS.iter().copied(), "labels");
+                        let help = crate::suggest::help(&label, LABELS.iter().copied(), "labels");
                         self.fail(Code::ConditionUnknownName, arg, format!("unknown label `{label}`"), &help)
                     }
                 }
@@ -556,32 +556,32 @@ impl Lowering<'_, '_> {
                 match (self.site.clause)(&id) {
                     Ok(clause) => Some(Typed::Number(Number::Like { clause, place })),
                     Err(known) => {
-                        let help = super::suggest::help(&id, known.iter().map(String::as_str), "clauses");
+                        let help = crate::suggest::help(&id, known.iter().map(String::as_str), "clauses");
                         self.fail(Code::ReferenceDangling, arg, format!("no clause `{id}`"), &help)
                     }
                 }
             }
             ("length", []) => Some(Typed::Number(Number::Length { place })),
-            ("pii", []) => Some(self.atom(Atom::Personal { kinds: PersonalKinds::ALL, place })),
+            ("pii", []) => Some(self.atom(Atom::Personal { kinds: PersonalKinds::all(), place })),
             ("pii", [arg]) => {
                 let word = self.string(arg, "a kind of personal data", depth)?;
                 let Some(kind) = PersonalKind::from_word(&word) else {
                     let known = PersonalKind::ALL.iter().map(|kind| kind.as_str());
-                    let help = super::suggest::help(&word, known, "kinds of personal data");
+                    let help = crate::suggest::help(&word, known, "kinds of personal data");
                     let message = format!("unknown kind of personal data `{word}`");
                     return self.fail(Code::ConditionUnknownName, arg, message, &help);
                 };
-                Some(self.atom(Atom::Personal { kinds: PersonalKinds::of(kind), place }))
+                Some(self.atom(Atom::Personal { kinds: PersonalKinds::default().with(kind), place }))
             }
-            ("secret", []) => Some(self.atom(Atom::Secret { kinds: SecretKinds::ALL, place })),
+            ("secret", []) => Some(self.atom(Atom::Secret { kinds: SecretKinds::all(), place })),
             ("secret", [arg]) => {
                 let word = self.string(arg, "a kind of secret", depth)?;
                 let Some(kind) = SecretKind::from_word(&word) else {
                     let known = SecretKind::ALL.iter().map(|kind| kind.as_str());
-                    let help = super::suggest::help(&word, known, "kinds of secrets");
+                    let help = crate::suggest::help(&word, known, "kinds of secrets");
                     return self.fail(Code::ConditionUnknownName, arg, format!("unknown kind of secret `{word}`"), &help);
                 };
-                Some(self.atom(Atom::Secret { kinds: SecretKinds::of(kind), place }))
+                Some(self.atom(Atom::Secret { kinds: SecretKinds::default().with(kind), place }))
             }
             _ => {
                 let message = format!("`{name}` does not take {} arguments", args.len());
@@ -595,7 +595,7 @@ impl Lowering<'_, '_> {
         match (self.site.set)(&name) {
             Ok(set) => Some(set),
             Err(known) => {
-                let help = super::suggest::help(&name, known.iter().map(String::as_str), "pattern sets");
+                let help = crate::suggest::help(&name, known.iter().map(String::as_str), "pattern sets");
                 self.fail(Code::ConditionUnknownName, arg, format!("no pattern set `{name}`"), &help)
             }
         }

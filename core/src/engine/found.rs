@@ -1,6 +1,8 @@
 //! What a detector of typed values reports, and the sets of kinds it is asked for.
 
 use crate::span::Span;
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::marker::PhantomData;
 
 /// A closed list of kinds of value, at most 32 of them.
@@ -59,6 +61,11 @@ impl<K: Kind> Kinds<K> {
         self.mask & 1 << kind.index() != 0
     }
 
+    /// Whether every kind of `other` is in the set.
+    pub fn contains_all(self, other: Self) -> bool {
+        other.mask & !self.mask == 0
+    }
+
     /// Whether nothing is in the set.
     pub fn is_empty(self) -> bool {
         self.mask == 0
@@ -67,6 +74,40 @@ impl<K: Kind> Kinds<K> {
     /// The kinds in the set, in declaration order.
     pub fn iter(self) -> impl Iterator<Item = K> {
         K::EVERY.iter().copied().filter(move |&kind| self.contains(kind))
+    }
+}
+
+/// The kinds' words joined by `,`; `any` for the full set.
+impl<K: Kind + fmt::Display> fmt::Display for Kinds<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::all() {
+            return f.write_str("any");
+        }
+        for (at, kind) in self.iter().enumerate() {
+            if at > 0 {
+                f.write_str(",")?;
+            }
+            kind.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// Written as a bit mask; bits of unknown kinds are refused when it is read.
+impl<K> Serialize for Kinds<K> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.mask.serialize(serializer)
+    }
+}
+
+impl<'de, K: Kind> Deserialize<'de> for Kinds<K> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mask = u32::deserialize(deserializer)?;
+        let known = Self::all();
+        if mask & !known.mask != 0 {
+            return Err(serde::de::Error::custom("a set of kinds names one that does not exist"));
+        }
+        Ok(Self { mask, ..known })
     }
 }
 

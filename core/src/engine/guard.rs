@@ -164,7 +164,7 @@ impl Guard {
         }
         let mut scratch = self.0.pool.lock().pop().unwrap_or_default();
         let mut verdict = self.0.check(input, at, message, &mut scratch);
-        if scratch.scans.judged.views.capacity() <= MAX_POOLED_TEXT {
+        if scratch.scans.held() <= MAX_POOLED_TEXT {
             let mut pool = self.0.pool.lock();
             if pool.len() < MAX_POOLED {
                 pool.push(scratch);

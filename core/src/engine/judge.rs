@@ -23,6 +23,14 @@ pub(crate) struct Scans {
     pub trace_budget: usize,
 }
 
+impl Scans {
+    /// How many bytes of text the views hold, a measure of the memory behind them.
+    pub(crate) fn held(&self) -> usize {
+        let texts = [&self.judged, &self.request, &self.response];
+        texts.into_iter().flat_map(|scan| scan.views.iter()).map(|view| view.text().len()).sum()
+    }
+}
+
 /// Where a text stands in the conversation.
 #[derive(Clone, Copy)]
 pub(crate) struct Origin<'a> {

@@ -1,7 +1,24 @@
 //! The run-time half: detectors read the text views of a message and report what they find, and where.
+//!
+//! ```text
+//! message -> fields -> text views -> matcher, scanners -> atoms -> rules -> authority -> Verdict
+//! ```
 
 pub mod anchor;
 pub mod checksum;
 pub mod found;
+mod guard;
+mod judge;
+pub(crate) mod matcher;
 pub mod personal;
+pub(crate) mod program;
+pub(crate) mod provenance;
+mod redact;
+mod scan;
 pub mod secrets;
+mod text;
+mod tools;
+pub mod views;
+
+pub use guard::{CheckError, Guard, GuardError, GuardOptions};
+pub use provenance::Provenance;

@@ -5,7 +5,7 @@ use crate::span::Span;
 use serde::Serialize;
 
 /// Why a part of a text carries no authority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Provenance {

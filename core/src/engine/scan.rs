@@ -1,6 +1,7 @@
 //! One text through its views, the matcher and the scanners for personal data and secrets.
 
 use super::matcher::{Hit, MatchScratch};
+use super::found::Found;
 use super::personal::{self, PersonalKind};
 use super::program::{Program, Wanted};
 use super::provenance::{self, Provenance};
@@ -14,8 +15,8 @@ use crate::span::Span;
 pub(crate) struct TextScan {
     pub views: Views,
     pub hits: Vec<Hit>,
-    pub personal: Vec<personal::Found<PersonalKind>>,
-    pub secrets: Vec<secrets::Found<SecretKind>>,
+    pub personal: Vec<Found<PersonalKind>>,
+    pub secrets: Vec<Found<SecretKind>>,
     pub regions: Vec<(Span, Provenance)>,
     pub chars: usize,
     /// Whether each set matched at all.
@@ -94,7 +95,7 @@ impl TextScan {
         match self.views.iter().nth(usize::from(hit.view)) {
             Some(view) => {
                 let span = view.to_original(hit.start as usize..hit.end as usize);
-                (span, (hit.view > 0).then(|| view.kind().as_str()))
+                (span, (hit.view > 0).then(|| view.kind.as_str()))
             }
             None => (Span::default(), None),
         }

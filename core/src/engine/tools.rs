@@ -187,7 +187,13 @@ fn trace(
     for argument in strings {
         let finder = memchr::memmem::Finder::new(argument);
         let mut taint = None;
-        let mut vouched = false;
+        let mut vouched = match &input.system {
+            Some(system) => {
+                *budget = budget.checked_sub(system.len()).ok_or(OutOfBudget)?;
+                finder.find(system.as_bytes()).is_some()
+            }
+            None => false,
+        };
         for (message, entry) in input.messages.iter().enumerate().take(before) {
             for part in &entry.parts {
                 let (text, at, from_tool) = match part {

@@ -130,7 +130,7 @@ impl<'t> Value<'t> {
         }
         let rest = bytes.get(self.from..).unwrap_or_default();
         let scheme = [&b"Bearer "[..], b"bearer ", b"Basic ", b"basic ", b"token ", b"Token "]
-            .iter()
+            .into_iter()
             .find(|scheme| rest.starts_with(scheme));
         let Some(scheme) = scheme else { return (self.from, b"") };
         let from = self.from + scheme.len();

@@ -1,7 +1,7 @@
 //! "Did you mean" for names.
 
 /// The most similar of the known names, if one is similar enough.
-pub(super) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let budget = (name.chars().count() / 3).clamp(1, 3);
     known
         .map(|candidate| (distance(name, candidate, budget), candidate))
@@ -11,7 +11,7 @@ pub(super) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
 }
 
 /// A help line: the closest name, or what there is to choose from.
-pub(super) fn help<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone, what: &str) -> String {
+pub(crate) fn help<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone, what: &str) -> String {
     if let Some(candidate) = closest(name, known.clone()) {
         return format!("did you mean `{candidate}`?");
     }

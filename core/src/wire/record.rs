@@ -1,0 +1,186 @@
+//! One record of a log.
+
+use super::WireError;
+use super::content::{Content, Text, WireMessage, WireToolCall};
+use crate::message::{Input, Message, Role};
+use crate::policy::Settings;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+const FIELDS: [&str; 12] = [
+    "id",
+    "messages",
+    "system",
+    "target",
+    "settings",
+    "tags",
+    "signals",
+    "request",
+    "response",
+    "tool_call",
+    "tool_result",
+    "text",
+];
+
+/// A record with whichever fields it has.
+#[derive(Default)]
+pub(super) struct Record<'a> {
+    id: Option<Cow<'a, str>>,
+    messages: Option<Vec<WireMessage<'a>>>,
+    system: Content<'a>,
+    target: Option<usize>,
+    settings: Option<Box<Settings>>,
+    tags: Vec<Text<'a>>,
+    signals: BTreeMap<String, f64>,
+    request: Option<Text<'a>>,
+    response: Option<Text<'a>>,
+    tool_call: Option<WireToolCall<'a>>,
+    tool_result: Option<Text<'a>>,
+    text: Option<Text<'a>>,
+}
+
+/// An id is a string or a number.
+struct Id<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Id<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct IdVisitor;
+        impl<'de> Visitor<'de> for IdVisitor {
+            type Value = Id<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a whole number")
+            }
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Id(Cow::Borrowed(text)))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Id(Cow::Owned(text.to_string())))
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(Id(Cow::Owned(number.to_string())))
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+                Ok(Id(Cow::Owned(number.to_string())))
+            }
+        }
+        deserializer.deserialize_any(IdVisitor)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Record<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RecordVisitor;
+        impl<'de> Visitor<'de> for RecordVisitor {
+            type Value = Record<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with `messages`, or with `request`, `response`, `tool_call`, `tool_result` or `text`")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut record = Record::default();
+                while let Some(key) = map.next_key::<Text<'de>>()? {
+                    match &*key.0 {
+                        "id" => record.id = map.next_value::<Option<Id<'de>>>()?.map(|id| id.0),
+                        "messages" => record.messages = map.next_value()?,
+                        "system" => record.system = map.next_value()?,
+                        "target" => record.target = map.next_value()?,
+                        "settings" => record.settings = map.next_value()?,
+                        "tags" => record.tags = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                        "signals" => record.signals = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                        "request" => record.request = map.next_value()?,
+                        "response" => record.response = map.next_value()?,
+                        "tool_call" => record.tool_call = map.next_value()?,
+                        "tool_result" => record.tool_result = map.next_value()?,
+                        "text" => record.text = map.next_value()?,
+                        other => {
+                            if let Some(meant) = misspelled(other) {
+                                return Err(de::Error::custom(format!("unknown field `{other}`, did you mean `{meant}`?")));
+                            }
+                            map.next_value::<de::IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(record)
+            }
+        }
+        deserializer.deserialize_map(RecordVisitor)
+    }
+}
+
+/// The field a word was probably meant to be: one letter more, fewer or other, or two exchanged.
+fn misspelled(word: &str) -> Option<&'static str> {
+    let close = |known: &str| {
+        let (a, b) = (word.as_bytes(), known.as_bytes());
+        let front = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+        let (a, b) = (a.get(front..).unwrap_or_default(), b.get(front..).unwrap_or_default());
+        let back = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x == y).count();
+        let (a, b) = (a.get(..a.len() - back).unwrap_or_default(), b.get(..b.len() - back).unwrap_or_default());
+        matches!((a, b), ([_], []) | ([], [_]) | ([_], [_])) || matches!((a, b), ([p, q], [r, s]) if p == s && q == r)
+    };
+    // Short words are close to too many others.
+    FIELDS.into_iter().filter(|known| known.len() > 4).find(|known| close(known))
+}
+
+impl<'a> Record<'a> {
+    /// The record in the guard's terms.
+    pub(super) fn into_input(self) -> Result<Input<'a>, WireError> {
+        let short = self.request.is_some()
+            || self.response.is_some()
+            || self.tool_call.is_some()
+            || self.tool_result.is_some()
+            || self.text.is_some();
+        let messages = match self.messages {
+            Some(_) if short => {
+                let message = "a record has either `messages` or the short form, not both";
+                return Err(WireError::at("messages", message));
+            }
+            Some(messages) => messages
+                .into_iter()
+                .enumerate()
+                .map(|(at, message)| {
+                    message
+                        .into_message()
+                        .map_err(|(field, why)| WireError::at(format!("messages[{at}].{field}"), why))
+                })
+                .collect::<Result<Vec<_>, _>>()?,
+            None => {
+                let text = |role, text: Option<Text<'a>>| text.map(|text| Message::text(role, text.0));
+                let call = match self.tool_call.map(|call| call.into_part(0)) {
+                    None => None,
+                    Some(Some(part)) => Some(Message { role: Role::Assistant, parts: vec![part] }),
+                    Some(None) => return Err(WireError::at("tool_call", "a tool call needs `name`")),
+                };
+                let result = text(Role::Tool, self.tool_result);
+                [text(Role::User, self.request), text(Role::Assistant, self.response), call, result, text(Role::User, self.text)]
+                    .into_iter()
+                    .flatten()
+                    .collect()
+            }
+        };
+        if messages.is_empty() {
+            let message = "nothing to judge: give `messages`, `request`, `response`, `tool_call`, `tool_result` or `text`";
+            return Err(WireError::at("", message));
+        }
+        if let Some(target) = self.target.filter(|target| *target >= messages.len()) {
+            let message = format!("{target} is past the last of {} messages", messages.len());
+            return Err(WireError::at("target", message));
+        }
+        if let Some(settings) = &self.settings {
+            settings.check_request().map_err(|error| WireError::at("settings", error.to_string()))?;
+        }
+        if let Some((name, _)) = self.signals.iter().find(|(_, value)| !value.is_finite()) {
+            return Err(WireError::at(format!("signals.{name}"), "not a finite number"));
+        }
+        Ok(Input {
+            id: self.id,
+            system: self.system.into_text(),
+            messages,
+            target: self.target,
+            settings: self.settings,
+            tags: self.tags.into_iter().map(|tag| tag.0).collect(),
+            signals: self.signals.into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect(),
+        })
+    }
+}
