@@ -1,6 +1,7 @@
 //! What is judged: conversations in the form of the chat APIs, reduced to the parts a guard can read.
 
 use crate::authority::words;
+use crate::verdict::{EvidenceSpan, Field};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -186,6 +187,18 @@ impl<'a> Input<'a> {
     pub fn exchange(request: impl Into<Cow<'a, str>>, response: impl Into<Cow<'a, str>>) -> Self {
         let messages = vec![Message::text(Role::User, request), Message::text(Role::Assistant, response)];
         Self { messages, ..Self::default() }
+    }
+
+    /// The text under a span of evidence; `None` where it does not lie in this conversation.
+    pub fn slice(&self, span: &EvidenceSpan) -> Option<&str> {
+        let message = self.messages.get(span.message as usize)?;
+        let text = message.parts.iter().find_map(|part| match (part, span.field) {
+            (Part::Text { text, at } | Part::ToolResult { text, at }, Field::Content) if *at == span.part => Some(text),
+            (Part::Reasoning { text, at }, Field::Reasoning) if *at == span.part => Some(text),
+            (Part::ToolCall { arguments, at, .. }, Field::ToolCalls) if Some(*at) == span.part => Some(arguments),
+            _ => None,
+        })?;
+        text.get(span.start as usize..span.end as usize)
     }
 
     /// The message that is judged and its index; `None` in an empty conversation or where `target` points past it.

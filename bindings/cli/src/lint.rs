@@ -1,0 +1,186 @@
+//! `brightline lint` and `brightline compile`.
+
+use crate::args::{CompileArgs, LintArgs};
+use crate::output::{self, BOLD, DIM, styled};
+use crate::{Outcome, Stop, check};
+use brightline::artifact;
+use brightline::compiler::{ClauseReport, Compiled, Edit};
+use brightline::diagnostic::{Diagnostic, Severity};
+use brightline::policy::Kind;
+use brightline::span::Source;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+#[derive(Serialize)]
+struct Output<'a> {
+    policy: Option<Named<'a>>,
+    errors: usize,
+    warnings: usize,
+    notes: usize,
+    diagnostics: &'a [Diagnostic],
+    clauses: &'a [ClauseReport],
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    name: &'a str,
+    version: &'a str,
+    hash: &'a str,
+}
+
+pub(crate) fn run(args: &LintArgs) -> Result<Outcome, Stop> {
+    if check::is_artifact(&args.policy) {
+        return Err(Stop::Input("lint reads policy documents; an artifact has been checked when it was compiled".into()));
+    }
+    let mut compiled = check::compile(&args.policy)?;
+    if let Some(path) = &args.against {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| Stop::Input(format!("cannot read `{shown}`: {error}")))?;
+        let mut against = compiled.against(&Arc::new(Source::new(shown, text)));
+        if args.write {
+            let count = against.edits.len();
+            apply(&against.edits)?;
+            output::notice(&format!("{count} source references brought up to date"));
+            against.diagnostics.clear();
+        }
+        compiled.diagnostics.extend(against.diagnostics);
+    }
+    let count = |severity| compiled.diagnostics.iter().filter(|it| it.severity() == severity).count();
+    let (errors, warnings, notes) = (count(Severity::Error), count(Severity::Warning), count(Severity::Note));
+    let mut out = output::stdout();
+    if args.json {
+        let policy = compiled.policy.as_ref();
+        let output = Output {
+            policy: policy.map(|it| Named { name: it.name(), version: it.version(), hash: it.hash() }),
+            errors,
+            warnings,
+            notes,
+            diagnostics: &compiled.diagnostics,
+            clauses: &compiled.report.clauses,
+        };
+        serde_json::to_writer_pretty(&mut out, &output).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        let least = if args.verbose { Severity::Note } else { Severity::Warning };
+        output::diagnostics(&mut out, &compiled.diagnostics, least)?;
+        report(&mut out, &compiled, args.verbose)?;
+        writeln!(out, "{errors} errors, {warnings} warnings, {notes} notes")?;
+    }
+    out.flush()?;
+    let bad = errors > 0 || (args.strict && warnings > 0);
+    Ok(if bad { Outcome::Findings } else { Outcome::Fine })
+}
+
+fn report(out: &mut impl Write, compiled: &Compiled, verbose: bool) -> Result<(), Stop> {
+    let clauses = &compiled.report.clauses;
+    if let Some(policy) = &compiled.policy {
+        let hash = policy.hash().get(..12).unwrap_or_default();
+        writeln!(out, "{} {} {}", styled(BOLD, policy.name()), policy.version(), styled(DIM, hash))?;
+    }
+    let words = ["full", "partial", "none", "unstated"];
+    let coverage: Vec<String> =
+        words.iter().map(|word| format!("{} {word}", compiled.report.count(word))).collect();
+    let (hits, misses) = clauses.iter().fold((0, 0), |sum, clause| (sum.0 + clause.hits, sum.1 + clause.misses));
+    writeln!(out, "{} clauses: {}", clauses.len(), coverage.join(", "))?;
+    writeln!(out, "{hits} examples that must hit, {misses} that must not: all judged by their own rules")?;
+    let hard: Vec<&ClauseReport> = clauses.iter().filter(|clause| clause.kind == Kind::Hard).collect();
+    if !hard.is_empty() {
+        let lifted: Vec<&str> =
+            hard.iter().filter(|clause| !clause.liftable.never()).map(|clause| clause.id.as_str()).collect();
+        let tried: usize = hard.iter().map(|clause| clause.liftable.tried).sum();
+        if lifted.is_empty() {
+            writeln!(out, "no settings lift any of the {} hard clauses (proved over {tried} combinations)", hard.len())?;
+        } else {
+            writeln!(out, "settings lift hard clauses: {}", lifted.join(", "))?;
+        }
+    }
+    let models = clauses.iter().filter(|clause| clause.needs_model).count();
+    if models > 0 {
+        writeln!(out, "{models} clauses need a model to be judged in full")?;
+    }
+    if verbose {
+        each(out, clauses)?;
+    } else {
+        let mut by: BTreeMap<String, usize> = BTreeMap::new();
+        for clause in clauses.iter().filter(|clause| !matches!(clause.kind, Kind::Hard | Kind::Exception)) {
+            *by.entry(who(clause)).or_default() += 1;
+        }
+        for (who, count) in by {
+            writeln!(out, "{}", styled(DIM, format!("  {count:>3} clauses: {who}")))?;
+        }
+    }
+    Ok(())
+}
+
+fn who(clause: &ClauseReport) -> String {
+    let liftable = &clause.liftable;
+    match (clause.kind, liftable.never()) {
+        (Kind::Exception, _) => "lifts findings of others".to_string(),
+        (_, true) => "nobody can lift it".to_string(),
+        _ if liftable.with_grant.is_empty() => format!("lifted by {}", liftable.by.join(", ")),
+        _ if liftable.by.is_empty() => format!("with a grant lifted by {}", liftable.with_grant.join(", ")),
+        _ => format!("lifted by {}; with a grant by {}", liftable.by.join(", "), liftable.with_grant.join(", ")),
+    }
+}
+
+fn each(out: &mut impl Write, clauses: &[ClauseReport]) -> Result<(), Stop> {
+    let width = clauses.iter().map(|clause| clause.id.len()).max().unwrap_or(0);
+    for clause in clauses {
+        let model = if clause.needs_model { ", needs a model" } else { "" };
+        writeln!(
+            out,
+            "  {:width$}  {:9}  {:11}  {}{model}; {}",
+            clause.id,
+            clause.authority.as_str(),
+            clause.kind.as_str(),
+            clause.coverage,
+            who(clause)
+        )?;
+        if let Some(reason) = &clause.reason {
+            writeln!(out, "{}", styled(DIM, format!("  {:width$}  {reason}", "")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes edits to the documents they are for, the last one first so that places stay right.
+fn apply(edits: &[Edit]) -> Result<(), Stop> {
+    let mut by_document: BTreeMap<&str, Vec<&Edit>> = BTreeMap::new();
+    for edit in edits {
+        by_document.entry(edit.document.name()).or_default().push(edit);
+    }
+    for (name, mut edits) in by_document {
+        if !Path::new(name).is_file() {
+            return Err(Stop::Input(format!("cannot write `{name}`: name the policy by its path")));
+        }
+        edits.sort_by_key(|edit| std::cmp::Reverse(edit.span.start));
+        let mut text = edits.first().map(|edit| edit.document.text().to_string()).unwrap_or_default();
+        for edit in edits {
+            text.replace_range(edit.span.range(), &edit.text);
+        }
+        std::fs::write(name, text).map_err(|error| Stop::Input(format!("cannot write `{name}`: {error}")))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn compile(args: &CompileArgs) -> Result<Outcome, Stop> {
+    if check::is_artifact(&args.policy) {
+        return Err(Stop::Input(format!("`{}` is compiled already", args.policy)));
+    }
+    let policy = check::policy(&args.policy)?;
+    let bytes = artifact::encode(&policy);
+    let shown = args.output.display();
+    std::fs::write(&args.output, &bytes).map_err(|error| Stop::Input(format!("cannot write `{shown}`: {error}")))?;
+    output::notice(&format!(
+        "{shown}: {} {}, {} clauses, {} bytes, hash {}",
+        policy.name(),
+        policy.version(),
+        policy.clauses().len(),
+        bytes.len(),
+        policy.hash()
+    ));
+    Ok(Outcome::Fine)
+}
