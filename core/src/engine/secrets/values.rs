@@ -23,11 +23,11 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
 
 /// Whether one of the lower-case `words` occurs anywhere in the value, in any case.
 fn holds_any(value: &[u8], words: &[&str]) -> bool {
-    (0..value.len()).any(|at| {
+    let firsts = words.iter().filter_map(|word| word.bytes().next()).fold(0u128, |set, byte| set | 1 << (byte & 127));
+    value.iter().enumerate().filter(|(_, byte)| firsts >> (byte.to_ascii_lowercase() & 127) & 1 == 1).any(|(at, _)| {
         let rest = value.get(at..).unwrap_or_default();
         words.iter().any(|word| {
-            let word = word.as_bytes();
-            rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word))
+            rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
         })
     })
 }
