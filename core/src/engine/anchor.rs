@@ -4,22 +4,28 @@
 /// fill the vector registers of common machines.
 const PIECE: usize = 32;
 
-/// The place of the first byte at or after `from` for which `is_anchor` holds.
+/// The place of the first byte at or after `from` whose `distance` is 0.
 ///
-/// `is_anchor` is evaluated on every byte, in a form that compiles to vector comparisons as long as it consists of
-/// comparisons joined by `|`.
+/// The distance is a number rather than a condition because the smallest of many numbers compiles to vector instructions,
+/// where a condition with many cases becomes one table lookup for each byte.
 #[inline]
-pub(crate) fn next_anchor(bytes: &[u8], from: usize, is_anchor: impl Fn(u8) -> bool) -> Option<usize> {
+pub(crate) fn next_anchor(bytes: &[u8], from: usize, distance: impl Fn(u8) -> u8) -> Option<usize> {
     let rest = bytes.get(from..)?;
     let (pieces, tail) = rest.as_chunks::<PIECE>();
     let mut at = from;
     for piece in pieces {
-        if piece.iter().fold(false, |any, &byte| any | is_anchor(byte)) {
-            return piece.iter().position(|&byte| is_anchor(byte)).map(|offset| at + offset);
+        if piece.iter().fold(u8::MAX, |least, &byte| least.min(distance(byte))) == 0 {
+            return piece.iter().position(|&byte| distance(byte) == 0).map(|offset| at + offset);
         }
         at += PIECE;
     }
-    tail.iter().position(|&byte| is_anchor(byte)).map(|offset| at + offset)
+    tail.iter().position(|&byte| distance(byte) == 0).map(|offset| at + offset)
+}
+
+/// The distance of a byte to the nearest of `anchors`: 0 if it is one of them.
+#[inline]
+pub(crate) fn nearest<const N: usize>(byte: u8, anchors: [u8; N]) -> u8 {
+    anchors.into_iter().fold(u8::MAX, |least, anchor| least.min(byte ^ anchor))
 }
 
 /// The byte at `at`, or NUL past the end.
@@ -105,11 +111,11 @@ mod tests {
             for place in 0..length {
                 let mut text = vec![b'a'; length];
                 text[place] = b'@';
-                assert_eq!(next_anchor(&text, 0, |byte| byte == b'@'), Some(place));
-                assert_eq!(next_anchor(&text, place + 1, |byte| byte == b'@'), None);
+                assert_eq!(next_anchor(&text, 0, |byte| nearest(byte, *b"#@")), Some(place));
+                assert_eq!(next_anchor(&text, place + 1, |byte| nearest(byte, *b"#@")), None);
             }
         }
-        assert_eq!(next_anchor(b"@", 5, |byte| byte == b'@'), None);
+        assert_eq!(next_anchor(b"@", 5, |byte| nearest(byte, *b"#@")), None);
     }
 
     #[test]

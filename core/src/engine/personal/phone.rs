@@ -7,9 +7,35 @@ use crate::engine::found::Finds;
 
 /// Words that announce a number.
 const ANNOUNCED: [&str; 29] = [
-    "phone", "phones", "telephone", "tel", "call", "calls", "cell", "cellphone", "mobile", "mob", "fax", "text", "sms",
-    "whatsapp", "signal", "dial", "ring", "hotline", "helpline", "contact", "telefon", "handy", "mobil", "telefono",
-    "celular", "portable", "reach", "landline", "number is",
+    "phone",
+    "phones",
+    "telephone",
+    "tel",
+    "call",
+    "calls",
+    "cell",
+    "cellphone",
+    "mobile",
+    "mob",
+    "fax",
+    "text",
+    "sms",
+    "whatsapp",
+    "signal",
+    "dial",
+    "ring",
+    "hotline",
+    "helpline",
+    "contact",
+    "telefon",
+    "handy",
+    "mobil",
+    "telefono",
+    "celular",
+    "portable",
+    "reach",
+    "landline",
+    "number is",
 ];
 const REACH: usize = 24;
 
@@ -23,7 +49,7 @@ pub(super) fn number(bytes: &[u8], phrase: &Phrase, finds: &mut Finds<'_, Person
     let found = match before {
         b'+' => international(bytes, phrase),
         b'(' => national(bytes, phrase).filter(|_| phrase.separator(1) == b'('),
-        _ if !opens(bytes, phrase.start) => None,
+        _ if !opens(bytes, phrase.start) || phrase.continues(bytes) => None,
         _ => national(bytes, phrase).or_else(|| announced(bytes, phrase)),
     };
     let Some(groups) = found else { return };
@@ -104,7 +130,8 @@ fn announced(bytes: &[u8], phrase: &Phrase) -> Option<usize> {
 fn whole(bytes: &[u8], phrase: &Phrase) -> Option<usize> {
     let groups = phrase.lengths().len();
     let end = phrase.end(groups);
-    let price = matches!(byte_at(bytes, end), b'%' | b'$') || byte_at(bytes, end) == b',' && digit_after(bytes, end);
+    let price =
+        matches!(byte_at(bytes, end), b'%' | b'$') || byte_at(bytes, end) == b',' && digit_after(bytes, end);
     (closes(bytes, end) && !price).then_some(groups)
 }
 

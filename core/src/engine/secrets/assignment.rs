@@ -24,8 +24,10 @@ enum Name {
     Azure,
 }
 
-/// Endings of names, in lower case and without `_` and `-`.
+/// Endings of names, in lower case and without `_` and `-`. The first that fits counts.
 const NAMES: [(&str, Name); 30] = [
+    ("accountkey", Name::Azure),
+    ("sharedaccesskey", Name::Azure),
     ("password", Name::Password),
     ("passwd", Name::Password),
     ("passphrase", Name::Password),
@@ -52,8 +54,6 @@ const NAMES: [(&str, Name); 30] = [
     ("token", Name::Token),
     ("credential", Name::Token),
     ("authorization", Name::Header),
-    ("accountkey", Name::Azure),
-    ("sharedaccesskey", Name::Azure),
     ("sharedsecret", Name::Token),
     ("sig", Name::Azure),
 ];
@@ -93,7 +93,8 @@ fn name_before(bytes: &[u8], at: usize) -> Option<(Name, usize)> {
     let is_part = |byte: u8| is_word(byte) || byte >= 0x80 || byte == b' ';
     let length = run_backward(bytes, end, LONGEST_NAME, is_part);
     let written = bytes.get(end - length..end)?;
-    let (name, used) = NAMES.iter().find_map(|&(ending, name)| Some((name, ends_with(written, ending.as_bytes())?)))?;
+    let (name, used) =
+        NAMES.iter().find_map(|&(ending, name)| Some((name, ends_with(written, ending.as_bytes())?)))?;
     let start = end - used;
     // `bypass` and `compass` end in a name, `DB_PASS`, `dbPass` and `my pass` contain one.
     let before = byte_before(bytes, start);
