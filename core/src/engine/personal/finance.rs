@@ -2,9 +2,13 @@
 
 use super::PersonalKind;
 use super::digits::{Phrase, closes};
-use crate::engine::anchor::{byte_at, byte_before, run_forward};
+use crate::engine::anchor::{byte_at, byte_before, run_forward, word_before};
 use crate::engine::checksum;
 use crate::engine::found::Finds;
+
+/// Words that announce a card, and how far before its number they may stand.
+const NAMES: [&str; 6] = ["card", "visa", "maestro", "unionpay", "discover", "pan"];
+const REACH: usize = 32;
 
 /// Reports the payment card that starts the phrase.
 pub(super) fn card(bytes: &[u8], phrase: &Phrase, finds: &mut Finds<'_, PersonalKind>) {
@@ -12,7 +16,9 @@ pub(super) fn card(bytes: &[u8], phrase: &Phrase, finds: &mut Finds<'_, Personal
         return;
     }
     let groups = match phrase.lengths() {
-        [14..=19, ..] => 1,
+        [14..=16, ..] => 1,
+        // Numbers of 64 bits have as many digits.
+        [17..=19, ..] if word_before(bytes, phrase.start, REACH, &NAMES) => 1,
         [4, 4, 4, 4, 3, ..] => 5,
         [4, 4, 4, 4, ..] => 4,
         [4, 6, 4 | 5, ..] => 3,

@@ -40,7 +40,8 @@ fn version_four(bytes: &[u8], phrase: &Phrase, finds: &mut Finds<'_, PersonalKin
     // A port or a path may follow, a fifth number or a word may not.
     let after = byte_at(bytes, end);
     let ends = after == b':' || after == b'/' || after == b'-' || closes(bytes, end);
-    let small = octets.iter().all(|&octet| octet < 10);
+    // Versions and object identifiers start with small numbers, addresses in use hardly ever do.
+    let small = matches!(octets, [0..=9, 0..=9, ..]);
     let said_version = word_before(bytes, phrase.start, REACH, &VERSIONS);
     let said_address = word_before(bytes, phrase.start, REACH + 8, &ADDRESSES);
     if ends && public(octets) && !said_version && (!small || said_address) {

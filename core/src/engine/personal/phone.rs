@@ -2,41 +2,31 @@
 
 use super::PersonalKind;
 use super::digits::{Phrase, closes, opens};
-use crate::engine::anchor::{byte_at, byte_back, byte_before, word_before};
+use crate::engine::anchor::{byte_at, byte_back, byte_before, free_word_before, word_before};
 use crate::engine::found::Finds;
 
 /// Words that announce a number.
-const ANNOUNCED: [&str; 29] = [
+const NAMES: [&str; 17] = [
     "phone",
     "phones",
     "telephone",
     "tel",
-    "call",
-    "calls",
     "cell",
     "cellphone",
     "mobile",
     "mob",
     "fax",
-    "text",
-    "sms",
     "whatsapp",
-    "signal",
-    "dial",
-    "ring",
     "hotline",
     "helpline",
-    "contact",
     "telefon",
     "handy",
-    "mobil",
     "telefono",
     "celular",
-    "portable",
-    "reach",
     "landline",
-    "number is",
 ];
+/// Words that announce a number in a sentence, and mean something else in an identifier.
+const VERBS: [&str; 8] = ["call", "calls", "text me", "text us", "sms", "dial", "contact", "number is"];
 const REACH: usize = 24;
 
 /// Reports the telephone number that starts the phrase.
@@ -74,8 +64,10 @@ fn international(bytes: &[u8], phrase: &Phrase) -> Option<usize> {
     // `+1.5` is a signed decimal: dots join numbers only in three groups or more.
     let dotted = (1..groups).any(|group| phrase.separator(group) == b'.');
     let decimal = dotted && groups < 3;
+    // Years of more than four digits carry a sign in ISO 8601: `+12024-12-31`.
+    let date = phrase.separator(1) == b'-' && phrase.lengths().first() > Some(&4);
     let sum = outside.is_ascii_alphanumeric() || matches!(outside, b')' | b'+');
-    (planned && !round && !decimal && !sum).then_some(groups)
+    (planned && !round && !decimal && !date && !sum).then_some(groups)
 }
 
 /// The number of groups of a number in one of the usual national forms.
@@ -91,6 +83,8 @@ fn national(bytes: &[u8], phrase: &Phrase) -> Option<usize> {
             area(digits) && (paired || matches!(joint, Some(b'-' | b'.' | b' ')))
         }
         [1, 3, 3, 4] => matches!(digits, [1, rest @ ..] if area(rest)) && phrase.separator(2) != b'/',
+        // Code points and card numbers come in fours, telephone numbers of this length do not.
+        [4, 4, 4, ..] => false,
         // 00 is the international prefix of most countries.
         [3..=5, _, _, ..] if matches!(digits, [0, 0, 1..=9, ..]) => {
             joint == Some(b' ') && (11..=17).contains(&digits.len())
@@ -122,11 +116,12 @@ fn announced(bytes: &[u8], phrase: &Phrase) -> Option<usize> {
         _ => (8..=15).contains(&count) && lengths.iter().all(|length| (2..=8).contains(length)) && !date,
     };
     let plain = matches!(joint, Some(0 | b' ' | b'-'));
-    (shaped && plain && word_before(bytes, phrase.start, REACH, &ANNOUNCED)).then_some(groups)
+    let said = word_before(bytes, phrase.start, REACH, &NAMES)
+        || free_word_before(bytes, phrase.start, REACH, &VERBS);
+    (shaped && plain && said).then_some(groups)
 }
 
-/// All groups of the phrase, if nothing is glued to its end. Text after a finished number may start with digits of its own,
-/// so a last group that would make the number too long is left out.
+/// The number of groups of the phrase, if nothing is glued to its end.
 fn whole(bytes: &[u8], phrase: &Phrase) -> Option<usize> {
     let groups = phrase.lengths().len();
     let end = phrase.end(groups);

@@ -79,9 +79,9 @@ const FRENCH: [&[u8]; 13] = [
 ];
 const GERMAN: [&[u8]; 4] = [b"stra\xc3\x9fe", b"strasse", b"str.", b"gasse"];
 
-/// Words after which a number of four digits is a year: "in 2008 Wall Street".
-const YEARS: [&str; 12] =
-    ["in", "since", "by", "during", "of", "the", "until", "from", "after", "before", "january", "december"];
+/// Words after which a number that could be a year is a house number: "in 2008 Wall Street", but "at 2008 Main Street".
+const PLACES: [&str; 10] =
+    ["at", "address", "live", "lives", "lived", "located", "street", "visit", "home", "deliver to"];
 
 /// Reports the address whose house number is the run of digits at `start`.
 pub(super) fn house_number(bytes: &[u8], start: usize, run: usize, finds: &mut Finds<'_, PersonalKind>) {
@@ -99,7 +99,10 @@ pub(super) fn house_number(bytes: &[u8], start: usize, run: usize, finds: &mut F
         return;
     }
     let words = Words { bytes, at: after + gap };
-    let year = run == 4 && word_before(bytes, start, 10, &YEARS);
+    let century = bytes.get(start..start + 2);
+    let year = run == 4
+        && (century == Some(b"19") || century == Some(b"20"))
+        && !word_before(bytes, start, 24, &PLACES);
     if let Some(end) = french(words).or_else(|| english(words)).filter(|_| !year) {
         finds.push(PersonalKind::StreetAddress, start, end);
     }

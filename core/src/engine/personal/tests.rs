@@ -73,6 +73,8 @@ fn phone() {
             "tel «555-0132»",
             "«0049 30 1234567»",
             "«1-800-555-0199»",
+            r#"{"customer_phone": "«4155550132»"}"#,
+            "«+44 7700 900123»\n«+4930 1234567»",
         ],
         &[
             "2024-06-11",
@@ -86,6 +88,10 @@ fn phone() {
             "version 415.555",
             "0.4155550132",
             "x+14155550132",
+            "+262142-12-31",
+            "0044 0323 0307",
+            "0644 0623 0656",
+            "const TX_RING: u32 = 2147483648",
             "00 01 02 03 04 05 06 07 08 09",
             "01 02 03 04 05 06 07 08",
             "123-45-6789",
@@ -116,6 +122,7 @@ fn credit_card() {
             "0.4111111111111111",
             "4111111111111111-abc",
             "9111111111111111",
+            "[4044404959645932768, 1]",
         ],
     );
 }
@@ -192,6 +199,8 @@ fn ip_address() {
             "203.0.113.7",
             "2001:db8::1 fe80::1 ::1",
             "81.02.69.142",
+            "Git 1.7.12.4",
+            "oid 2.5.29.18",
             "2024:06:11",
         ],
     );
@@ -344,12 +353,14 @@ fn street_address() {
             "«12 rue de Rivoli», Paris",
             "Er wohnt in der «Hauptstraße 12a» und in der «Lange Straße 5».",
             "«42 St. James's Square».",
+            "at «2001 Odyssey Road»",
         ],
         &[
             "5 people walk down Main Street",
             "In 2008 Wall Street collapsed",
             "2 Seagate Hard Drive",
             "1st Place",
+            "Copyright 2021 Iain Lane",
             "12 Main street lights",
             "the 3 Supreme Court judges",
             "Straße 5",

@@ -14,6 +14,9 @@ const LONGEST_STEM: usize = 8;
 
 /// Looks at the `_` or `-` at `at` for a token whose prefix it belongs to; returns where to go on.
 pub(super) fn at_mark(bytes: &[u8], at: usize, finds: &mut Finds<'_, SecretKind>) -> usize {
+    if !is_word(byte_at(bytes, at + 1)) {
+        return at + 1;
+    }
     let mut length = run_backward(bytes, at, LONGEST_STEM + 2, is_word);
     if length > 1 && begins_word(bytes, at + 1 - length) && is_word(byte_before(bytes, at + 1 - length)) {
         length -= 1;
