@@ -109,7 +109,9 @@ fn announced(bytes: &[u8], phrase: &Phrase) -> Option<usize> {
     let lengths = phrase.lengths().get(..groups)?;
     let count = phrase.digits(groups).len();
     let joint = phrase.joined_by(groups);
-    let date = matches!(lengths, [4, 2, 2] | [2, 2, 4]);
+    let years =
+        lengths == [4, 4] && matches!(phrase.digits(groups), [1, 9, ..] | [2, 0, ..]) && joint == Some(b'-');
+    let date = matches!(lengths, [4, 2, 2] | [2, 2, 4]) || years;
     let shaped = match lengths {
         [_] => (9..=15).contains(&count),
         [3, 4] => joint == Some(b'-'),
