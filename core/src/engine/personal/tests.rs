@@ -429,7 +429,7 @@ fn changing_one_digit_unfinds_a_checked_number() {
     }
 }
 
-/// Inputs dense in anchors must cost a bounded amount for each byte; a quadratic matcher would need hours here.
+/// Inputs dense in anchors must cost a bounded amount for each byte; a quadratic matcher would take minutes here.
 #[test]
 fn dense_input_takes_linear_time() {
     for unit in [
@@ -450,7 +450,7 @@ fn dense_input_takes_linear_time() {
         "born 1.1.",
         "2001:",
     ] {
-        all(&unit.repeat(200_000 / unit.len()));
+        all(&unit.repeat(50_000 / unit.len()));
     }
 }
 

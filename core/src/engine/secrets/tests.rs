@@ -259,7 +259,7 @@ fn words_and_placeholders_agree() {
     }
 }
 
-/// Inputs dense in anchors must cost a bounded amount for each byte; a quadratic matcher would need hours here.
+/// Inputs dense in anchors must cost a bounded amount for each byte; a quadratic matcher would take minutes here.
 #[test]
 fn dense_input_takes_linear_time() {
     for unit in [
@@ -286,7 +286,7 @@ fn dense_input_takes_linear_time() {
         "a=",
         "pwd:a1=",
     ] {
-        all(&unit.repeat(200_000 / unit.len()));
+        all(&unit.repeat(50_000 / unit.len()));
     }
 }
 
