@@ -4,22 +4,28 @@
 /// fill the vector registers of common machines.
 const PIECE: usize = 32;
 
-/// The place of the first byte at or after `from` for which `is_anchor` holds.
+/// The place of the first byte at or after `from` whose `distance` is 0.
 ///
-/// `is_anchor` is evaluated on every byte, in a form that compiles to vector comparisons as long as it consists of
-/// comparisons joined by `|`.
+/// The distance is a number rather than a condition because the smallest of many numbers compiles to vector instructions,
+/// where a condition with many cases becomes one table lookup for each byte.
 #[inline]
-pub(crate) fn next_anchor(bytes: &[u8], from: usize, is_anchor: impl Fn(u8) -> bool) -> Option<usize> {
+pub(crate) fn next_anchor(bytes: &[u8], from: usize, distance: impl Fn(u8) -> u8) -> Option<usize> {
     let rest = bytes.get(from..)?;
     let (pieces, tail) = rest.as_chunks::<PIECE>();
     let mut at = from;
     for piece in pieces {
-        if piece.iter().fold(false, |any, &byte| any | is_anchor(byte)) {
-            return piece.iter().position(|&byte| is_anchor(byte)).map(|offset| at + offset);
+        if piece.iter().fold(u8::MAX, |least, &byte| least.min(distance(byte))) == 0 {
+            return piece.iter().position(|&byte| distance(byte) == 0).map(|offset| at + offset);
         }
         at += PIECE;
     }
-    tail.iter().position(|&byte| is_anchor(byte)).map(|offset| at + offset)
+    tail.iter().position(|&byte| distance(byte) == 0).map(|offset| at + offset)
+}
+
+/// The distance of a byte to the nearest of `anchors`: 0 if it is one of them.
+#[inline]
+pub(crate) fn nearest<const N: usize>(byte: u8, anchors: [u8; N]) -> u8 {
+    anchors.into_iter().fold(u8::MAX, |least, anchor| least.min(byte ^ anchor))
 }
 
 /// The byte at `at`, or NUL past the end.
@@ -68,14 +74,23 @@ pub(crate) fn run_backward(bytes: &[u8], to: usize, limit: usize, is_part: impl 
     bytes.get(..to).unwrap_or_default().iter().rev().take(limit).take_while(|&&byte| is_part(byte)).count()
 }
 
-/// Whether one of `words` (lower case) stands as a whole word in the `reach` bytes before `at`. A word whose last
-/// character is no letter needs no boundary after it.
+/// Whether one of `words` (lower case) stands as a whole word in the `reach` bytes before `at`; `_` separates words, as in
+/// `customer_phone`. A word whose last character is no letter needs no boundary after it.
 pub(crate) fn word_before(bytes: &[u8], at: usize, reach: usize, words: &[&str]) -> bool {
+    find_word(bytes, at, reach, words, |byte| byte.is_ascii_alphanumeric() || byte >= 0x80)
+}
+
+/// Like [`word_before`] for words that mean something else inside an identifier, such as `call`.
+pub(crate) fn free_word_before(bytes: &[u8], at: usize, reach: usize, words: &[&str]) -> bool {
+    find_word(bytes, at, reach, words, |byte| is_word(byte) || byte >= 0x80)
+}
+
+fn find_word(bytes: &[u8], at: usize, reach: usize, words: &[&str], is_part: impl Fn(u8) -> bool) -> bool {
     let low = at.saturating_sub(reach);
     let Some(window) = bytes.get(low..at) else { return false };
     let mut previous = byte_before(bytes, low);
     for (offset, &byte) in window.iter().enumerate() {
-        let opens = !previous.is_ascii_alphanumeric() && previous < 0x80;
+        let opens = !is_part(previous) || after_escape(bytes, low + offset);
         previous = byte;
         if !opens {
             continue;
@@ -85,8 +100,7 @@ pub(crate) fn word_before(bytes: &[u8], at: usize, reach: usize, words: &[&str])
         let hit = words.iter().any(|word| {
             word.as_bytes().first() == Some(&lower)
                 && rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
-                && !(word.ends_with(|last: char| last.is_alphabetic())
-                    && byte_at(rest, word.len()).is_ascii_alphabetic())
+                && !(word.ends_with(|last: char| last.is_alphabetic()) && is_part(byte_at(rest, word.len())))
         });
         if hit {
             return true;
@@ -105,11 +119,11 @@ mod tests {
             for place in 0..length {
                 let mut text = vec![b'a'; length];
                 text[place] = b'@';
-                assert_eq!(next_anchor(&text, 0, |byte| byte == b'@'), Some(place));
-                assert_eq!(next_anchor(&text, place + 1, |byte| byte == b'@'), None);
+                assert_eq!(next_anchor(&text, 0, |byte| nearest(byte, *b"#@")), Some(place));
+                assert_eq!(next_anchor(&text, place + 1, |byte| nearest(byte, *b"#@")), None);
             }
         }
-        assert_eq!(next_anchor(b"@", 5, |byte| byte == b'@'), None);
+        assert_eq!(next_anchor(b"@", 5, |byte| nearest(byte, *b"#@")), None);
     }
 
     #[test]
@@ -119,6 +133,8 @@ mod tests {
         assert!(!word_before(b"recall: 12", 8, 20, &["call"]));
         assert!(!word_before(b"caller: 12", 8, 20, &["call"]));
         assert!(word_before(b"tel:12", 4, 20, &["tel"]));
+        assert!(word_before(b"home_phone: 12", 12, 20, &["phone"]));
+        assert!(!free_word_before(b"DO_CALL = 12", 10, 20, &["call"]));
         assert!(!word_before(text, 9, 4, &["call"]));
     }
 }

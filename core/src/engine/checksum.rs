@@ -28,7 +28,8 @@ pub(crate) fn verhoeff(digits: &[u8]) -> bool {
     let permuted = |digit: u8, rounds: usize| {
         (0..rounds % 8).fold(digit, |digit, _| STEP.get(usize::from(digit)).copied().unwrap_or(0))
     };
-    let sum = digits.iter().rev().enumerate().fold(0, |sum, (place, &digit)| dihedral(sum, permuted(digit, place)));
+    let sum =
+        digits.iter().rev().enumerate().fold(0, |sum, (place, &digit)| dihedral(sum, permuted(digit, place)));
     sum == 0
 }
 
@@ -128,7 +129,10 @@ pub(crate) fn travel_document(fields: impl IntoIterator<Item = u8>) -> u8 {
 /// CRC-32 as in zip and PNG.
 pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 })
+        (0..8).fold(
+            crc ^ u32::from(byte),
+            |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 },
+        )
     })
 }
 
@@ -178,7 +182,11 @@ pub(crate) fn bech32(prefix: &[u8], data: impl Iterator<Item = u8>) -> bool {
     let step = |sum: u32, value: u32| {
         let top = sum >> 25;
         let sum = (sum & 0x01ff_ffff) << 5 ^ value;
-        GENERATOR.iter().enumerate().filter(|&(bit, _)| top >> bit & 1 == 1).fold(sum, |sum, (_, part)| sum ^ part)
+        GENERATOR
+            .iter()
+            .enumerate()
+            .filter(|&(bit, _)| top >> bit & 1 == 1)
+            .fold(sum, |sum, (_, part)| sum ^ part)
     };
     let high = prefix.iter().map(|&byte| u32::from(byte >> 5));
     let low = prefix.iter().map(|&byte| u32::from(byte & 31));
@@ -222,7 +230,10 @@ mod tests {
         assert_eq!(base58check(b"1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNb"), None);
         assert!(bech32(b"bc", b"qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4".iter().copied()));
         assert!(!bech32(b"bc", b"qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5".iter().copied()));
-        assert!(bech32(b"bc", b"p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0".iter().copied()));
+        assert!(bech32(
+            b"bc",
+            b"p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0".iter().copied()
+        ));
     }
 
     #[test]

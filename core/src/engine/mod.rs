@@ -4,8 +4,8 @@
 //! message -> fields -> text views -> matcher, scanners -> atoms -> rules -> authority -> Verdict
 //! ```
 
-pub mod anchor;
-pub mod checksum;
+mod anchor;
+mod checksum;
 pub mod found;
 mod guard;
 mod judge;
@@ -16,6 +16,8 @@ pub(crate) mod provenance;
 mod redact;
 mod scan;
 pub mod secrets;
+#[cfg(test)]
+mod testdata;
 mod text;
 mod tools;
 pub mod views;

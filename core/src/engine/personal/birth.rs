@@ -7,13 +7,29 @@ use crate::engine::checksum::number;
 use crate::engine::found::Finds;
 
 const BORN: [&str; 17] = [
-    "born", "birth", "birthdate", "dob", "d.o.b", "birthday is", "birthday:", "birthday was", "geboren", "geb.",
-    "geburtsdatum", "naissance", "nacimiento", "nacido", "nacida", "nascido", "nascimento",
+    "born",
+    "birth",
+    "birthdate",
+    "dob",
+    "d.o.b",
+    "birthday is",
+    "birthday:",
+    "birthday was",
+    "geboren",
+    "geb.",
+    "geburtsdatum",
+    "naissance",
+    "nacimiento",
+    "nacido",
+    "nacida",
+    "nascido",
+    "nascimento",
 ];
 /// How far before the date the word may stand.
 const REACH: usize = 32;
 
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
 /// Reports the date of birth whose first number starts the phrase.
 pub(super) fn date(bytes: &[u8], phrase: &Phrase, finds: &mut Finds<'_, PersonalKind>) {
@@ -77,7 +93,9 @@ fn month_before(bytes: &[u8], at: usize) -> Option<usize> {
 
 fn is_month(word: &[u8]) -> bool {
     word.len() <= 9
-        && word.get(..3).is_some_and(|head| MONTHS.iter().any(|month| head.eq_ignore_ascii_case(month.as_bytes())))
+        && word
+            .get(..3)
+            .is_some_and(|head| MONTHS.iter().any(|month| head.eq_ignore_ascii_case(month.as_bytes())))
 }
 
 /// Past at most three spaces, commas and dots.
@@ -88,7 +106,8 @@ fn skip_gap(bytes: &[u8], at: usize) -> usize {
 /// The end of the year that starts at `at`.
 fn year_at(bytes: &[u8], at: usize) -> Option<usize> {
     let length = run_forward(bytes, at, 5, |byte| byte.is_ascii_digit());
-    let value = bytes.get(at..at + length)?.iter().fold(0, |value, &byte| value * 10 + u64::from(byte - b'0'));
+    let value =
+        bytes.get(at..at + length)?.iter().fold(0, |value, &byte| value * 10 + u64::from(byte - b'0'));
     let apart = byte_before(bytes, at) == b' ' && !byte_at(bytes, at + length).is_ascii_alphanumeric();
     (length == 4 && year(value) && apart).then_some(at + length)
 }

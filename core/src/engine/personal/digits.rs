@@ -35,8 +35,7 @@ impl Phrase {
         };
         let (mut at, mut run, mut separator) = (start, run, 0);
         let mut filled = 0;
-        loop {
-            let Some(target) = phrase.digits.get_mut(filled..filled + run) else { break };
+        while let Some(target) = phrase.digits.get_mut(filled..filled + run) {
             for (digit, byte) in target.iter_mut().zip(bytes.get(at..).unwrap_or_default()) {
                 *digit = byte.wrapping_sub(b'0');
             }
@@ -87,12 +86,19 @@ impl Phrase {
         groups.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or(self.start)
     }
 
+    /// Whether the phrase is the tail of a longer one: a digit stands before it, joined by the separator it uses itself.
+    pub(super) fn continues(&self, bytes: &[u8]) -> bool {
+        byte_before(bytes, self.start) == self.separator(1)
+            && byte_back(bytes, self.start, 2).is_ascii_digit()
+    }
+
     /// Whether the first `groups` groups stand as a number of their own: nothing glued to either side, and no further
     /// group joined by the separator they use among themselves.
     pub(super) fn alone(&self, bytes: &[u8], groups: usize) -> bool {
         let joint = self.separator(1);
         let goes_on = groups > 1 && groups < self.groups && self.separator(groups) == joint && joint != b'/';
-        !goes_on && opens(bytes, self.start) && closes(bytes, self.end(groups))
+        let tail = groups > 1 && self.continues(bytes);
+        !(goes_on || tail) && opens(bytes, self.start) && closes(bytes, self.end(groups))
     }
 }
 

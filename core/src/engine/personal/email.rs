@@ -9,9 +9,8 @@ const LOCAL_LIMIT: usize = 64;
 const DOMAIN_LIMIT: usize = 253;
 
 /// Last labels that are file names or code far more often than domains: `icon@2x.png`.
-const NO_DOMAINS: [&[u8]; 12] = [
-    b"png", b"jpg", b"jpeg", b"gif", b"webp", b"svg", b"css", b"js", b"ts", b"json", b"html", b"local",
-];
+const NO_DOMAINS: [&[u8]; 12] =
+    [b"png", b"jpg", b"jpeg", b"gif", b"webp", b"svg", b"css", b"js", b"ts", b"json", b"html", b"local"];
 
 /// Looks at the `@` at `at`; returns where to go on.
 pub(super) fn at_sign(bytes: &[u8], at: usize, finds: &mut Finds<'_, PersonalKind>) -> usize {
@@ -37,12 +36,14 @@ fn local_start(bytes: &[u8], at: usize) -> Option<usize> {
     let start = start + usize::from(after_escape(bytes, start + 1));
     let local = bytes.get(start..at)?;
     let dots = local.windows(2).any(|pair| pair == b"..") || local.ends_with(b".");
-    (!local.is_empty() && local.len() <= LOCAL_LIMIT && !dots && byte_before(bytes, start) != b'@').then_some(start)
+    (!local.is_empty() && local.len() <= LOCAL_LIMIT && !dots && byte_before(bytes, start) != b'@')
+        .then_some(start)
 }
 
 /// The end of the domain that starts at `from`.
 fn domain_end(bytes: &[u8], from: usize) -> Option<usize> {
-    let reach = run_forward(bytes, from, DOMAIN_LIMIT + 1, |b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    let reach =
+        run_forward(bytes, from, DOMAIN_LIMIT + 1, |b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
     let run = bytes.get(from..from + reach)?;
     // A sentence may end right behind the address, and a hyphen may join it to the next word.
     let trailing = run.iter().rev().take_while(|&&byte| byte == b'.' || byte == b'-').count();
@@ -51,9 +52,9 @@ fn domain_end(bytes: &[u8], from: usize) -> Option<usize> {
     let first = labels.next()?;
     let top = labels.next_back()?;
     let version = first.iter().all(u8::is_ascii_digit) && labels.next().is_some();
-    let whole = domain.split(|&byte| byte == b'.').all(|label| {
-        (1..=63).contains(&label.len()) && !label.starts_with(b"-") && !label.ends_with(b"-")
-    });
+    let whole = domain
+        .split(|&byte| byte == b'.')
+        .all(|label| (1..=63).contains(&label.len()) && !label.starts_with(b"-") && !label.ends_with(b"-"));
     let letters = top.len() >= 2 && top.iter().all(u8::is_ascii_alphabetic)
         || top.len() > 4 && top.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"xn--"));
     let file = NO_DOMAINS.iter().any(|ending| top.eq_ignore_ascii_case(ending));

@@ -2,9 +2,13 @@
 
 use super::PersonalKind;
 use super::digits::{Phrase, closes};
-use crate::engine::anchor::{byte_at, byte_before, run_forward};
+use crate::engine::anchor::{byte_at, byte_before, run_forward, word_before};
 use crate::engine::checksum;
 use crate::engine::found::Finds;
+
+/// Words that announce a card, and how far before its number they may stand.
+const NAMES: [&str; 6] = ["card", "visa", "maestro", "unionpay", "discover", "pan"];
+const REACH: usize = 32;
 
 /// Reports the payment card that starts the phrase.
 pub(super) fn card(bytes: &[u8], phrase: &Phrase, finds: &mut Finds<'_, PersonalKind>) {
@@ -12,7 +16,9 @@ pub(super) fn card(bytes: &[u8], phrase: &Phrase, finds: &mut Finds<'_, Personal
         return;
     }
     let groups = match phrase.lengths() {
-        [14..=19, ..] => 1,
+        [14..=16, ..] => 1,
+        // Numbers of 64 bits have as many digits.
+        [17..=19, ..] if word_before(bytes, phrase.start, REACH, &NAMES) => 1,
         [4, 4, 4, 4, 3, ..] => 5,
         [4, 4, 4, 4, ..] => 4,
         [4, 6, 4 | 5, ..] => 3,
@@ -65,30 +71,110 @@ fn maestro(four: u64) -> bool {
 
 /// Countries with an IBAN and its length, from the SWIFT registry (release 99).
 const IBAN_LENGTHS: &[(&[u8; 2], u8)] = &[
-    (b"AD", 24), (b"AE", 23), (b"AL", 28), (b"AT", 20), (b"AZ", 28), (b"BA", 20), (b"BE", 16), (b"BG", 22),
-    (b"BH", 22), (b"BI", 27), (b"BR", 29), (b"BY", 28), (b"CH", 21), (b"CR", 22), (b"CY", 28), (b"CZ", 24),
-    (b"DE", 22), (b"DJ", 27), (b"DK", 18), (b"DO", 28), (b"EE", 20), (b"EG", 29), (b"ES", 24), (b"FI", 18),
-    (b"FK", 18), (b"FO", 18), (b"FR", 27), (b"GB", 22), (b"GE", 22), (b"GI", 23), (b"GL", 18), (b"GR", 27),
-    (b"GT", 28), (b"HN", 28), (b"HR", 21), (b"HU", 28), (b"IE", 22), (b"IL", 23), (b"IQ", 23), (b"IS", 26),
-    (b"IT", 27), (b"JO", 30), (b"KW", 30), (b"KZ", 20), (b"LB", 28), (b"LC", 32), (b"LI", 21), (b"LT", 20),
-    (b"LU", 20), (b"LV", 21), (b"LY", 25), (b"MC", 27), (b"MD", 24), (b"ME", 22), (b"MK", 19), (b"MN", 20),
-    (b"MR", 27), (b"MT", 31), (b"MU", 30), (b"NI", 28), (b"NL", 18), (b"NO", 15), (b"OM", 23), (b"PK", 24),
-    (b"PL", 28), (b"PS", 29), (b"PT", 25), (b"QA", 29), (b"RO", 24), (b"RS", 22), (b"RU", 33), (b"SA", 24),
-    (b"SC", 31), (b"SD", 18), (b"SE", 24), (b"SI", 19), (b"SK", 24), (b"SM", 27), (b"SO", 23), (b"ST", 25),
-    (b"SV", 28), (b"TL", 23), (b"TN", 24), (b"TR", 26), (b"UA", 29), (b"VA", 22), (b"VG", 24), (b"XK", 20),
+    (b"AD", 24),
+    (b"AE", 23),
+    (b"AL", 28),
+    (b"AT", 20),
+    (b"AZ", 28),
+    (b"BA", 20),
+    (b"BE", 16),
+    (b"BG", 22),
+    (b"BH", 22),
+    (b"BI", 27),
+    (b"BR", 29),
+    (b"BY", 28),
+    (b"CH", 21),
+    (b"CR", 22),
+    (b"CY", 28),
+    (b"CZ", 24),
+    (b"DE", 22),
+    (b"DJ", 27),
+    (b"DK", 18),
+    (b"DO", 28),
+    (b"EE", 20),
+    (b"EG", 29),
+    (b"ES", 24),
+    (b"FI", 18),
+    (b"FK", 18),
+    (b"FO", 18),
+    (b"FR", 27),
+    (b"GB", 22),
+    (b"GE", 22),
+    (b"GI", 23),
+    (b"GL", 18),
+    (b"GR", 27),
+    (b"GT", 28),
+    (b"HN", 28),
+    (b"HR", 21),
+    (b"HU", 28),
+    (b"IE", 22),
+    (b"IL", 23),
+    (b"IQ", 23),
+    (b"IS", 26),
+    (b"IT", 27),
+    (b"JO", 30),
+    (b"KW", 30),
+    (b"KZ", 20),
+    (b"LB", 28),
+    (b"LC", 32),
+    (b"LI", 21),
+    (b"LT", 20),
+    (b"LU", 20),
+    (b"LV", 21),
+    (b"LY", 25),
+    (b"MC", 27),
+    (b"MD", 24),
+    (b"ME", 22),
+    (b"MK", 19),
+    (b"MN", 20),
+    (b"MR", 27),
+    (b"MT", 31),
+    (b"MU", 30),
+    (b"NI", 28),
+    (b"NL", 18),
+    (b"NO", 15),
+    (b"OM", 23),
+    (b"PK", 24),
+    (b"PL", 28),
+    (b"PS", 29),
+    (b"PT", 25),
+    (b"QA", 29),
+    (b"RO", 24),
+    (b"RS", 22),
+    (b"RU", 33),
+    (b"SA", 24),
+    (b"SC", 31),
+    (b"SD", 18),
+    (b"SE", 24),
+    (b"SI", 19),
+    (b"SK", 24),
+    (b"SM", 27),
+    (b"SO", 23),
+    (b"ST", 25),
+    (b"SV", 28),
+    (b"TL", 23),
+    (b"TN", 24),
+    (b"TR", 26),
+    (b"UA", 29),
+    (b"VA", 22),
+    (b"VG", 24),
+    (b"XK", 20),
     (b"YE", 30),
 ];
 const LONGEST_IBAN: usize = 33;
 
 /// Reports the IBAN whose two check digits start the run at `digits`.
 pub(super) fn iban(bytes: &[u8], digits: usize, run: usize, finds: &mut Finds<'_, PersonalKind>) {
-    let Some(start) = digits.checked_sub(2).filter(|_| run >= 2 && finds.wants(PersonalKind::Iban)) else { return };
+    let Some(start) = digits.checked_sub(2).filter(|_| run >= 2 && finds.wants(PersonalKind::Iban)) else {
+        return;
+    };
     let Some(country) = bytes.get(start..digits) else { return };
     let before = byte_before(bytes, start);
     if before.is_ascii_alphanumeric() || before == b'_' {
         return;
     }
-    let Some(&(_, length)) = IBAN_LENGTHS.iter().find(|(code, _)| country.eq_ignore_ascii_case(&code[..])) else {
+    let Some(&(_, length)) = IBAN_LENGTHS.iter().find(|(code, _)| country.eq_ignore_ascii_case(&code[..]))
+    else {
         return;
     };
     let lower = country.iter().all(u8::is_ascii_lowercase);
@@ -98,7 +184,8 @@ pub(super) fn iban(bytes: &[u8], digits: usize, run: usize, finds: &mut Finds<'_
     let (mut filled, mut at) = (0, start);
     while filled < length {
         let byte = byte_at(bytes, at);
-        let fits = byte.is_ascii_digit() || upper && byte.is_ascii_uppercase() || lower && byte.is_ascii_lowercase();
+        let fits =
+            byte.is_ascii_digit() || upper && byte.is_ascii_uppercase() || lower && byte.is_ascii_lowercase();
         let gap = matches!(byte, b' ' | b'-') && filled % 4 == 0 && filled > 0;
         match characters.get_mut(filled) {
             Some(character) if fits => (*character, filled) = (byte, filled + 1),
@@ -133,11 +220,13 @@ pub(super) fn wallet(bytes: &[u8], digit: usize, finds: &mut Finds<'_, PersonalK
         }
         return;
     }
-    for prefix in [&b"bc"[..], b"ltc"] {
+    let prefixes = [&b"bc"[..], b"ltc"];
+    for prefix in prefixes.iter().filter(|_| first == b'1') {
         let Some(start) = digit.checked_sub(prefix.len()) else { continue };
         let Some(written) = bytes.get(start..digit) else { continue };
         let outside = byte_before(bytes, start);
-        let single_case = !token.iter().any(u8::is_ascii_uppercase) || !token.iter().any(u8::is_ascii_lowercase);
+        let single_case =
+            !token.iter().any(u8::is_ascii_uppercase) || !token.iter().any(u8::is_ascii_lowercase);
         if written.eq_ignore_ascii_case(prefix)
             && single_case
             && !outside.is_ascii_alphanumeric()

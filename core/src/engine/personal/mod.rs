@@ -18,7 +18,7 @@ mod travel;
 #[cfg(test)]
 mod tests;
 
-use crate::engine::anchor::{byte_at, next_anchor};
+use crate::engine::anchor::{byte_at, nearest, next_anchor};
 use crate::engine::found::{Finds, Found, Kinds, kinds};
 use serde::{Deserialize, Serialize};
 
@@ -98,7 +98,7 @@ pub fn scan(text: &str, wanted: PersonalKinds, found: &mut Vec<Found<PersonalKin
     let mut finds = Finds::new(found, wanted);
     let mut lines = travel::Lines::default();
     let mut at = 0;
-    while let Some(anchor) = next_anchor(bytes, at, is_anchor) {
+    while let Some(anchor) = next_anchor(bytes, at, distance) {
         at = match byte_at(bytes, anchor) {
             b'@' => email::at_sign(bytes, anchor, &mut finds),
             b'<' => lines.filler(bytes, anchor, &mut finds),
@@ -108,7 +108,8 @@ pub fn scan(text: &str, wanted: PersonalKinds, found: &mut Vec<Found<PersonalKin
     }
 }
 
-#[expect(clippy::manual_is_ascii_check, reason = "the comparison in this form is compiled to vector instructions")]
-fn is_anchor(byte: u8) -> bool {
-    (byte >= b'0') & (byte <= b'9') | (byte == b'@') | (byte == b':') | (byte == b'-') | (byte == b'<')
+/// 0 for the bytes that every value contains.
+fn distance(byte: u8) -> u8 {
+    let to_digit = byte.wrapping_sub(b'0').saturating_sub(9);
+    to_digit.min(nearest(byte, *b"@:-<"))
 }

@@ -25,9 +25,12 @@ pub(super) fn grouped(bytes: &[u8], phrase: &Phrase, finds: &mut Finds<'_, Perso
         [9, ..] => report(UsSsn, 1, &|digits| ssn(digits) && said(&["ssn", "social security", "ss#"])),
         [3, 3, 4, ..] if separator(3) == Some(b' ') => report(UkNhs, 3, &|digits| {
             let range = matches!(digits, [4 | 9, ..] | [6, ..] | [7, 0, ..]);
-            nhs(digits) && (said(&["nhs"]) || range && !said(&["phone", "tel", "call", "mobile", "fax", "cell"]))
+            nhs(digits)
+                && (said(&["nhs"]) || range && !said(&["phone", "tel", "call", "mobile", "fax", "cell"]))
         }),
-        [3, 3, 4, ..] if separator(3) == Some(b'-') => report(UkNhs, 3, &|digits| nhs(digits) && said(&["nhs"])),
+        [3, 3, 4, ..] if separator(3) == Some(b'-') => {
+            report(UkNhs, 3, &|digits| nhs(digits) && said(&["nhs"]))
+        }
         [10, ..] => report(UkNhs, 1, &|digits| nhs(digits) && said(&["nhs"])),
         [2, 3, 3, 3, ..] if separator(4) == Some(b' ') => report(DeTaxId, 4, &german),
         [3, 3, 3, 2, ..] if phrase.separator(1) == b'.' && phrase.separator(2) == b'.' => {
@@ -101,7 +104,8 @@ const FRENCH_GAPS: [usize; 6] = [1, 3, 5, 7, 10, 13];
 
 /// Reports a French social security number. Its department may be `2A` or `2B`, which count as 19 and 18.
 pub(super) fn french(bytes: &[u8], start: usize, run: usize, finds: &mut Finds<'_, PersonalKind>) {
-    let written = matches!(run, 1 | 6 | 13 | 15) && matches!(byte_at(bytes, start), b'1'..=b'4' | b'7' | b'8');
+    let written =
+        matches!(run, 1 | 6 | 13 | 15) && matches!(byte_at(bytes, start), b'1'..=b'4' | b'7' | b'8');
     if !written || !finds.wants(PersonalKind::FrInsee) {
         return;
     }
@@ -119,7 +123,8 @@ pub(super) fn french(bytes: &[u8], start: usize, run: usize, finds: &mut Finds<'
                 }
                 filled += 1;
             }
-            b' ' | b'.' | b'-' if FRENCH_GAPS.contains(&filled) && byte_before(bytes, at).is_ascii_alphanumeric() => {}
+            b' ' | b'.' | b'-'
+                if FRENCH_GAPS.contains(&filled) && byte_before(bytes, at).is_ascii_alphanumeric() => {}
             _ => return,
         }
         at += 1;

@@ -2,14 +2,14 @@
 
 use super::PersonalKind;
 use super::digits::{Phrase, closes};
-use crate::engine::anchor::{byte_at, byte_back, byte_before, run_forward, word_before};
+use crate::engine::anchor::{byte_at, byte_back, byte_before, run_backward, run_forward, word_before};
 use crate::engine::found::Finds;
 use std::net::Ipv6Addr;
 
 /// Words after which four numbers with dots are a version or the number of a section.
 const VERSIONS: [&str; 20] = [
-    "version", "versions", "ver", "v", "release", "build", "firmware", "rev", "revision", "driver", "patch", "sdk",
-    "upgrade", "section", "sections", "sec", "chapter", "clause", "article", "figure",
+    "version", "versions", "ver", "v", "release", "build", "firmware", "rev", "revision", "driver", "patch",
+    "sdk", "upgrade", "section", "sections", "sec", "chapter", "clause", "article", "figure",
 ];
 const ADDRESSES: [&str; 9] = ["ip", "ips", "ipv4", "address", "host", "ping", "server", "client", "peer"];
 const REACH: usize = 16;
@@ -40,7 +40,8 @@ fn version_four(bytes: &[u8], phrase: &Phrase, finds: &mut Finds<'_, PersonalKin
     // A port or a path may follow, a fifth number or a word may not.
     let after = byte_at(bytes, end);
     let ends = after == b':' || after == b'/' || after == b'-' || closes(bytes, end);
-    let small = octets.iter().all(|&octet| octet < 10);
+    // Versions and object identifiers start with small numbers, addresses in use hardly ever do.
+    let small = matches!(octets, [0..=9, 0..=9, ..]);
     let said_version = word_before(bytes, phrase.start, REACH, &VERSIONS);
     let said_address = word_before(bytes, phrase.start, REACH + 8, &ADDRESSES);
     if ends && public(octets) && !said_version && (!small || said_address) {
@@ -73,7 +74,8 @@ fn version_six(bytes: &[u8], start: usize, finds: &mut Finds<'_, PersonalKind>) 
         return;
     }
     let reach = run_forward(bytes, start, LONGEST + 1, |byte| byte.is_ascii_hexdigit() || byte == b':');
-    let trailing = usize::from(byte_before(bytes, start + reach) == b':' && byte_back(bytes, start + reach, 2) != b':');
+    let trailing =
+        usize::from(byte_before(bytes, start + reach) == b':' && byte_back(bytes, start + reach, 2) != b':');
     let end = start + reach - trailing;
     let written = bytes.get(start..end).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or("");
     let Ok(address) = written.parse::<Ipv6Addr>() else { return };
@@ -102,7 +104,9 @@ pub(super) fn separator(bytes: &[u8], at: usize, finds: &mut Finds<'_, PersonalK
     let (before, after) = (byte_before(bytes, start), byte_at(bytes, end));
     let outside = |byte: u8| !byte.is_ascii_alphanumeric() && byte != b'_' && byte != separator;
     let continued = after == separator && byte_at(bytes, end + 1).is_ascii_hexdigit();
-    let opens = outside(before) || before == b':' && !byte_back(bytes, start, 2).is_ascii_hexdigit();
+    // The sign of "MAC:" is not one of the address, that of a pair of digits is.
+    let word = run_backward(bytes, start.saturating_sub(1), 3, |byte| byte.is_ascii_alphanumeric());
+    let opens = outside(before) || before == b':' && word != 2;
     let closes = outside(after) || after == separator && !continued;
     let mut pairs = text.chunks(3).map(|pair| pair.get(..2).unwrap_or_default());
     let first = pairs.next().unwrap_or_default();

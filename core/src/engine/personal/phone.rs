@@ -2,15 +2,31 @@
 
 use super::PersonalKind;
 use super::digits::{Phrase, closes, opens};
-use crate::engine::anchor::{byte_at, byte_back, byte_before, word_before};
+use crate::engine::anchor::{byte_at, byte_back, byte_before, free_word_before, word_before};
 use crate::engine::found::Finds;
 
 /// Words that announce a number.
-const ANNOUNCED: [&str; 29] = [
-    "phone", "phones", "telephone", "tel", "call", "calls", "cell", "cellphone", "mobile", "mob", "fax", "text", "sms",
-    "whatsapp", "signal", "dial", "ring", "hotline", "helpline", "contact", "telefon", "handy", "mobil", "telefono",
-    "celular", "portable", "reach", "landline", "number is",
+const NAMES: [&str; 17] = [
+    "phone",
+    "phones",
+    "telephone",
+    "tel",
+    "cell",
+    "cellphone",
+    "mobile",
+    "mob",
+    "fax",
+    "whatsapp",
+    "hotline",
+    "helpline",
+    "telefon",
+    "handy",
+    "telefono",
+    "celular",
+    "landline",
 ];
+/// Words that announce a number in a sentence, and mean something else in an identifier.
+const VERBS: [&str; 8] = ["call", "calls", "text me", "text us", "sms", "dial", "contact", "number is"];
 const REACH: usize = 24;
 
 /// Reports the telephone number that starts the phrase.
@@ -23,7 +39,7 @@ pub(super) fn number(bytes: &[u8], phrase: &Phrase, finds: &mut Finds<'_, Person
     let found = match before {
         b'+' => international(bytes, phrase),
         b'(' => national(bytes, phrase).filter(|_| phrase.separator(1) == b'('),
-        _ if !opens(bytes, phrase.start) => None,
+        _ if !opens(bytes, phrase.start) || phrase.continues(bytes) => None,
         _ => national(bytes, phrase).or_else(|| announced(bytes, phrase)),
     };
     let Some(groups) = found else { return };
@@ -48,8 +64,10 @@ fn international(bytes: &[u8], phrase: &Phrase) -> Option<usize> {
     // `+1.5` is a signed decimal: dots join numbers only in three groups or more.
     let dotted = (1..groups).any(|group| phrase.separator(group) == b'.');
     let decimal = dotted && groups < 3;
+    // Years of more than four digits carry a sign in ISO 8601: `+12024-12-31`.
+    let date = phrase.separator(1) == b'-' && phrase.lengths().first() > Some(&4);
     let sum = outside.is_ascii_alphanumeric() || matches!(outside, b')' | b'+');
-    (planned && !round && !decimal && !sum).then_some(groups)
+    (planned && !round && !decimal && !date && !sum).then_some(groups)
 }
 
 /// The number of groups of a number in one of the usual national forms.
@@ -65,6 +83,8 @@ fn national(bytes: &[u8], phrase: &Phrase) -> Option<usize> {
             area(digits) && (paired || matches!(joint, Some(b'-' | b'.' | b' ')))
         }
         [1, 3, 3, 4] => matches!(digits, [1, rest @ ..] if area(rest)) && phrase.separator(2) != b'/',
+        // Code points and card numbers come in fours, telephone numbers of this length do not.
+        [4, 4, 4, ..] => false,
         // 00 is the international prefix of most countries.
         [3..=5, _, _, ..] if matches!(digits, [0, 0, 1..=9, ..]) => {
             joint == Some(b' ') && (11..=17).contains(&digits.len())
@@ -89,22 +109,26 @@ fn announced(bytes: &[u8], phrase: &Phrase) -> Option<usize> {
     let lengths = phrase.lengths().get(..groups)?;
     let count = phrase.digits(groups).len();
     let joint = phrase.joined_by(groups);
-    let date = matches!(lengths, [4, 2, 2] | [2, 2, 4]);
+    let years =
+        lengths == [4, 4] && matches!(phrase.digits(groups), [1, 9, ..] | [2, 0, ..]) && joint == Some(b'-');
+    let date = matches!(lengths, [4, 2, 2] | [2, 2, 4]) || years;
     let shaped = match lengths {
         [_] => (9..=15).contains(&count),
         [3, 4] => joint == Some(b'-'),
         _ => (8..=15).contains(&count) && lengths.iter().all(|length| (2..=8).contains(length)) && !date,
     };
     let plain = matches!(joint, Some(0 | b' ' | b'-'));
-    (shaped && plain && word_before(bytes, phrase.start, REACH, &ANNOUNCED)).then_some(groups)
+    let said = word_before(bytes, phrase.start, REACH, &NAMES)
+        || free_word_before(bytes, phrase.start, REACH, &VERBS);
+    (shaped && plain && said).then_some(groups)
 }
 
-/// All groups of the phrase, if nothing is glued to its end. Text after a finished number may start with digits of its own,
-/// so a last group that would make the number too long is left out.
+/// The number of groups of the phrase, if nothing is glued to its end.
 fn whole(bytes: &[u8], phrase: &Phrase) -> Option<usize> {
     let groups = phrase.lengths().len();
     let end = phrase.end(groups);
-    let price = matches!(byte_at(bytes, end), b'%' | b'$') || byte_at(bytes, end) == b',' && digit_after(bytes, end);
+    let price =
+        matches!(byte_at(bytes, end), b'%' | b'$') || byte_at(bytes, end) == b',' && digit_after(bytes, end);
     (closes(bytes, end) && !price).then_some(groups)
 }
 

@@ -6,26 +6,82 @@ use crate::engine::anchor::{byte_at, byte_back, byte_before, run_backward, run_f
 use crate::engine::found::Finds;
 
 const ENGLISH: [&[u8]; 34] = [
-    b"Street", b"St", b"Avenue", b"Ave", b"Road", b"Rd", b"Boulevard", b"Blvd", b"Lane", b"Ln", b"Drive", b"Dr",
-    b"Court", b"Ct", b"Place", b"Pl", b"Square", b"Sq", b"Terrace", b"Way", b"Parkway", b"Pkwy", b"Circle", b"Cir",
-    b"Highway", b"Hwy", b"Close", b"Crescent", b"Gardens", b"Grove", b"Mews", b"Row", b"Quay", b"Hill",
+    b"Street",
+    b"St",
+    b"Avenue",
+    b"Ave",
+    b"Road",
+    b"Rd",
+    b"Boulevard",
+    b"Blvd",
+    b"Lane",
+    b"Ln",
+    b"Drive",
+    b"Dr",
+    b"Court",
+    b"Ct",
+    b"Place",
+    b"Pl",
+    b"Square",
+    b"Sq",
+    b"Terrace",
+    b"Way",
+    b"Parkway",
+    b"Pkwy",
+    b"Circle",
+    b"Cir",
+    b"Highway",
+    b"Hwy",
+    b"Close",
+    b"Crescent",
+    b"Gardens",
+    b"Grove",
+    b"Mews",
+    b"Row",
+    b"Quay",
+    b"Hill",
 ];
 /// Endings of street names that also end other names.
 const WEAK: [&[u8]; 8] = [b"Drive", b"Court", b"Place", b"Way", b"Circle", b"Close", b"Row", b"Hill"];
 /// Words before a weak ending that make another name of it: a hard drive, the supreme court, first place.
 const NO_NAMES: [&[u8]; 16] = [
-    b"Hard", b"Flash", b"Google", b"Disk", b"Pen", b"Tape", b"Supreme", b"High", b"District", b"Crown", b"Appeals",
-    b"First", b"Second", b"Third", b"Milky", b"Test",
+    b"Hard",
+    b"Flash",
+    b"Google",
+    b"Disk",
+    b"Pen",
+    b"Tape",
+    b"Supreme",
+    b"High",
+    b"District",
+    b"Crown",
+    b"Appeals",
+    b"First",
+    b"Second",
+    b"Third",
+    b"Milky",
+    b"Test",
 ];
 const FRENCH: [&[u8]; 13] = [
-    b"rue", b"avenue", b"av.", b"boulevard", b"bd", b"place", b"chemin", b"impasse", b"quai", b"cours", b"square",
-    b"route", b"all\xc3\xa9e",
+    b"rue",
+    b"avenue",
+    b"av.",
+    b"boulevard",
+    b"bd",
+    b"place",
+    b"chemin",
+    b"impasse",
+    b"quai",
+    b"cours",
+    b"square",
+    b"route",
+    b"all\xc3\xa9e",
 ];
 const GERMAN: [&[u8]; 4] = [b"stra\xc3\x9fe", b"strasse", b"str.", b"gasse"];
 
-/// Words after which a number of four digits is a year: "in 2008 Wall Street".
-const YEARS: [&str; 12] =
-    ["in", "since", "by", "during", "of", "the", "until", "from", "after", "before", "january", "december"];
+/// Words after which a number that could be a year is a house number: "in 2008 Wall Street", but "at 2008 Main Street".
+const PLACES: [&str; 10] =
+    ["at", "address", "live", "lives", "lived", "located", "street", "visit", "home", "deliver to"];
 
 /// Reports the address whose house number is the run of digits at `start`.
 pub(super) fn house_number(bytes: &[u8], start: usize, run: usize, finds: &mut Finds<'_, PersonalKind>) {
@@ -34,7 +90,8 @@ pub(super) fn house_number(bytes: &[u8], start: usize, run: usize, finds: &mut F
     }
     let letter = matches!(byte_at(bytes, start + run), b'A'..=b'F' | b'a'..=b'f');
     let after = start + run + usize::from(letter);
-    if let Some(name) = german_before(bytes, start).filter(|_| !byte_at(bytes, after).is_ascii_alphanumeric()) {
+    if let Some(name) = german_before(bytes, start).filter(|_| !byte_at(bytes, after).is_ascii_alphanumeric())
+    {
         return finds.push(PersonalKind::StreetAddress, name, after);
     }
     let gap = run_forward(bytes, after, 2, |byte| matches!(byte, b' ' | b','));
@@ -42,7 +99,10 @@ pub(super) fn house_number(bytes: &[u8], start: usize, run: usize, finds: &mut F
         return;
     }
     let words = Words { bytes, at: after + gap };
-    let year = run == 4 && word_before(bytes, start, 10, &YEARS);
+    let century = bytes.get(start..start + 2);
+    let year = run == 4
+        && (century == Some(b"19") || century == Some(b"20"))
+        && !word_before(bytes, start, 24, &PLACES);
     if let Some(end) = french(words).or_else(|| english(words)).filter(|_| !year) {
         finds.push(PersonalKind::StreetAddress, start, end);
     }
@@ -61,7 +121,8 @@ impl<'t> Iterator for Words<'t> {
 
     fn next(&mut self) -> Option<Self::Item> {
         const LONGEST: usize = 24;
-        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80 || matches!(byte, b'\'' | b'.' | b'-');
+        let is_word =
+            |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80 || matches!(byte, b'\'' | b'.' | b'-');
         let length = run_forward(self.bytes, self.at, LONGEST, is_word);
         let end = self.at + length;
         let word = self.bytes.get(self.at..end).filter(|word| !word.is_empty())?;
@@ -122,7 +183,10 @@ fn german_before(bytes: &[u8], number: usize) -> Option<usize> {
     let start = name_end - length;
     let word = bytes.get(start..name_end)?;
     let ending = GERMAN.iter().find(|ending| {
-        word.len().checked_sub(ending.len()).and_then(|at| word.get(at..)).is_some_and(|tail| tail.eq_ignore_ascii_case(ending))
+        word.len()
+            .checked_sub(ending.len())
+            .and_then(|at| word.get(at..))
+            .is_some_and(|tail| tail.eq_ignore_ascii_case(ending))
     })?;
     let capital = word.first().is_some_and(u8::is_ascii_uppercase);
     if capital && word.len() >= ending.len() + 3 {

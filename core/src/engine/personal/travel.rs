@@ -50,7 +50,10 @@ fn line_length(bytes: &[u8], start: usize) -> usize {
 /// The start of the line that follows a line ending at `end`: behind a line break, written or escaped, or one space.
 fn next_line(bytes: &[u8], end: usize) -> Option<usize> {
     let rest = bytes.get(end..)?;
-    [&b"\r\n"[..], b"\\r\\n", b"\\n", b"\n", b" "].iter().find(|gap| rest.starts_with(gap)).map(|gap| end + gap.len())
+    [&b"\r\n"[..], b"\\r\\n", b"\\n", b"\n", b" "]
+        .iter()
+        .find(|gap| rest.starts_with(gap))
+        .map(|gap| end + gap.len())
 }
 
 /// The end of the second of two lines of `length` characters whose check digits agree.
@@ -70,7 +73,9 @@ fn small_card(bytes: &[u8], start: usize) -> Option<usize> {
     let document = matches!(byte_at(bytes, start), b'I' | b'A' | b'C');
     let first = bytes.get(start..start + SMALL_CARD).filter(|_| document)?;
     let second_at = next_line(bytes, start + SMALL_CARD)?;
-    let second = bytes.get(second_at..second_at + SMALL_CARD).filter(|_| line_length(bytes, second_at) == SMALL_CARD)?;
+    let second = bytes
+        .get(second_at..second_at + SMALL_CARD)
+        .filter(|_| line_length(bytes, second_at) == SMALL_CARD)?;
     let third_at = next_line(bytes, second_at + SMALL_CARD)?;
     let fields = checked(first, &[(5, 14)]) && checked(second, &[(0, 6), (8, 14)]);
     let lead = first.get(5..).unwrap_or_default();

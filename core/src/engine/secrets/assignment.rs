@@ -8,6 +8,9 @@ use crate::engine::found::Finds;
 const LONGEST_NAME: usize = 48;
 const LONGEST_VALUE: usize = 256;
 
+/// What stands before the token of an `Authorization` header.
+const SCHEMES: [&str; 6] = ["Bearer ", "bearer ", "Basic ", "basic ", "Token ", "token "];
+
 /// What the name says about the value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Name {
@@ -21,8 +24,10 @@ enum Name {
     Azure,
 }
 
-/// Endings of names, in lower case and without `_` and `-`.
+/// Endings of names, in lower case and without `_` and `-`. The first that fits counts.
 const NAMES: [(&str, Name); 30] = [
+    ("accountkey", Name::Azure),
+    ("sharedaccesskey", Name::Azure),
     ("password", Name::Password),
     ("passwd", Name::Password),
     ("passphrase", Name::Password),
@@ -49,8 +54,6 @@ const NAMES: [(&str, Name); 30] = [
     ("token", Name::Token),
     ("credential", Name::Token),
     ("authorization", Name::Header),
-    ("accountkey", Name::Azure),
-    ("sharedaccesskey", Name::Azure),
     ("sharedsecret", Name::Token),
     ("sig", Name::Azure),
 ];
@@ -82,13 +85,16 @@ fn name_before(bytes: &[u8], at: usize) -> Option<(Name, usize)> {
     let end = at - gap;
     let between = bytes.get(end..at)?;
     let compared = matches!((byte_at(bytes, at), byte_at(bytes, at + 1)), (b'=', b'=') | (b':', b':' | b'='));
-    if compared || between.contains(&b':') && byte_before(bytes, at) != b':' || between.ends_with(b"::") {
+    let colons = between.iter().filter(|&&byte| byte == b':').count();
+    let define = byte_at(bytes, at) == b'=' && byte_before(bytes, at) == b':' && colons == 1;
+    if compared || colons > 0 && !define {
         return None;
     }
     let is_part = |byte: u8| is_word(byte) || byte >= 0x80 || byte == b' ';
     let length = run_backward(bytes, end, LONGEST_NAME, is_part);
     let written = bytes.get(end - length..end)?;
-    let (name, used) = NAMES.iter().find_map(|&(ending, name)| Some((name, ends_with(written, ending.as_bytes())?)))?;
+    let (name, used) =
+        NAMES.iter().find_map(|&(ending, name)| Some((name, ends_with(written, ending.as_bytes())?)))?;
     let start = end - used;
     // `bypass` and `compass` end in a name, `DB_PASS`, `dbPass` and `my pass` contain one.
     let before = byte_before(bytes, start);
@@ -129,9 +135,7 @@ impl<'t> Value<'t> {
             return (self.from, self.text);
         }
         let rest = bytes.get(self.from..).unwrap_or_default();
-        let scheme = [&b"Bearer "[..], b"bearer ", b"Basic ", b"basic ", b"token ", b"Token "]
-            .into_iter()
-            .find(|scheme| rest.starts_with(scheme));
+        let scheme = SCHEMES.iter().find(|scheme| rest.starts_with(scheme.as_bytes()));
         let Some(scheme) = scheme else { return (self.from, b"") };
         let from = self.from + scheme.len();
         let length = run_forward(bytes, from, LONGEST_VALUE, |byte| {
@@ -154,10 +158,14 @@ fn value_after(bytes: &[u8], at: usize) -> Option<Value<'_>> {
     from += usize::from(quoted);
     let is_part = |byte: u8| {
         let always = byte > b' ' && byte != 0x7f && !matches!(byte, b'"' | b'\\' | b'`');
-        let bare = quoted || !matches!(byte, b'\'' | b',' | b';' | b'&' | b'<' | b'>');
+        let bare = quoted || !matches!(byte, b'\'' | b',' | b';' | b'&' | b'<' | b'>' | b'=' | b':');
         always && bare && !(quoted && byte == quote)
     };
     let length = run_forward(bytes, from, LONGEST_VALUE, is_part);
+    // The padding of Base64 belongs to the value; any other sign would open a value of its own, so that no byte is part
+    // of many.
+    let padding = if quoted { 0 } else { run_forward(bytes, from + length, 2, |byte| byte == b'=') };
+    let length = length + padding;
     let mut text = bytes.get(from..from + length).filter(|text| text.len() < LONGEST_VALUE)?;
     if quoted {
         // Blanks before the closing quote make a phrase of it.

@@ -15,7 +15,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-use crate::engine::anchor::{byte_at, next_anchor};
+use crate::engine::anchor::{byte_at, nearest, next_anchor};
 use crate::engine::found::{Finds, Found, Kinds, kinds};
 use serde::{Deserialize, Serialize};
 
@@ -94,7 +94,7 @@ pub fn scan(text: &str, wanted: SecretKinds, found: &mut Vec<Found<SecretKind>>)
     let bytes = text.as_bytes();
     let mut finds = Finds::new(found, wanted);
     let mut at = 0;
-    while let Some(anchor) = next_anchor(bytes, at, is_anchor) {
+    while let Some(anchor) = next_anchor(bytes, at, |byte| nearest(byte, *b"_-:=~AJGK")) {
         at = match byte_at(bytes, anchor) {
             b'_' => prefixes::at_mark(bytes, anchor, &mut finds),
             b'-' => structured::pem(bytes, anchor, &mut finds)
@@ -108,16 +108,4 @@ pub fn scan(text: &str, wanted: SecretKinds, found: &mut Vec<Found<SecretKind>>)
             _ => prefixes::at_capital(bytes, anchor, &mut finds),
         };
     }
-}
-
-fn is_anchor(byte: u8) -> bool {
-    (byte == b'_')
-        | (byte == b'-')
-        | (byte == b':')
-        | (byte == b'=')
-        | (byte == b'~')
-        | (byte == b'A')
-        | (byte == b'J')
-        | (byte == b'G')
-        | (byte == b'K')
 }

@@ -1,7 +1,9 @@
 //! Tokens that a registered prefix introduces.
 
 use super::SecretKind;
-use crate::engine::anchor::{begins_word, byte_at, byte_before, is_word, run_backward, run_forward};
+use crate::engine::anchor::{
+    after_escape, begins_word, byte_at, byte_before, is_word, run_backward, run_forward,
+};
 use crate::engine::checksum;
 use crate::engine::found::Finds;
 
@@ -12,6 +14,9 @@ const LONGEST_STEM: usize = 8;
 
 /// Looks at the `_` or `-` at `at` for a token whose prefix it belongs to; returns where to go on.
 pub(super) fn at_mark(bytes: &[u8], at: usize, finds: &mut Finds<'_, SecretKind>) -> usize {
+    if !is_word(byte_at(bytes, at + 1)) {
+        return at + 1;
+    }
     let mut length = run_backward(bytes, at, LONGEST_STEM + 2, is_word);
     if length > 1 && begins_word(bytes, at + 1 - length) && is_word(byte_before(bytes, at + 1 - length)) {
         length -= 1;
@@ -22,7 +27,8 @@ pub(super) fn at_mark(bytes: &[u8], at: usize, finds: &mut Finds<'_, SecretKind>
     let start = at - length;
     let end = at + 1 + run_forward(bytes, at + 1, LONGEST, is_word);
     let (Some(stem), Some(body)) = (bytes.get(start..at), bytes.get(at + 1..end)) else { return at + 1 };
-    let kind = if byte_at(bytes, at) == b'_' { after_underscore(stem, body) } else { after_hyphen(stem, body) };
+    let kind =
+        if byte_at(bytes, at) == b'_' { after_underscore(stem, body) } else { after_hyphen(stem, body) };
     let Some(kind) = kind.filter(|_| body.len() < LONGEST) else { return at + 1 };
     finds.push(kind, start, end);
     end
@@ -34,7 +40,8 @@ fn after_underscore(stem: &[u8], body: &[u8]) -> Option<SecretKind> {
         b"ghp" | b"gho" | b"ghu" | b"ghs" | b"ghr" => (SecretKind::GithubToken, github(body)),
         b"github" => (SecretKind::GithubToken, body.strip_prefix(b"pat_").is_some_and(github_fine_grained)),
         b"sk" | b"rk" => {
-            let rest = [&b"live_"[..], b"test_", b"org_live_"].iter().find_map(|mode| body.strip_prefix(*mode));
+            let rest =
+                [&b"live_"[..], b"test_", b"org_live_"].iter().find_map(|mode| body.strip_prefix(*mode));
             (SecretKind::StripeKey, rest.is_some_and(|key| key.len() >= 16 && plain(key) && mixed(key)))
         }
         b"whsec" => (SecretKind::StripeKey, body.len() >= 32 && plain(body) && mixed(body)),
@@ -72,7 +79,8 @@ fn github_fine_grained(body: &[u8]) -> bool {
 }
 
 fn openai(body: &[u8]) -> bool {
-    let scoped = [&b"proj-"[..], b"svcacct-", b"admin-", b"None-"].iter().find_map(|scope| body.strip_prefix(*scope));
+    let scoped =
+        [&b"proj-"[..], b"svcacct-", b"admin-", b"None-"].iter().find_map(|scope| body.strip_prefix(*scope));
     match scoped {
         Some(key) => key.len() >= 40 && mixed(key),
         None => body.len() == 48 && plain(body) && mixed(body),
@@ -129,7 +137,9 @@ pub(super) fn at_capital(bytes: &[u8], at: usize, finds: &mut Finds<'_, SecretKi
         }
         [b'A', b'I', b'z', b'a', ..] => (SecretKind::GoogleApiKey, at, 39),
         [b'G', b'.', ..] if byte_before(bytes, at) == b'S' => (SecretKind::SendgridKey, at - 1, 69),
-        [b'K', b'0'..=b'9' | b'a'..=b'f', ..] if byte_before(bytes, at) == b'S' => (SecretKind::TwilioKey, at - 1, 34),
+        [b'K', b'0'..=b'9' | b'a'..=b'f', ..] if byte_before(bytes, at) == b'S' => {
+            (SecretKind::TwilioKey, at - 1, 34)
+        }
         _ => return at + 1,
     };
     let end = start + length;
@@ -174,8 +184,11 @@ pub(super) fn azure_service(bytes: &[u8], at: usize, finds: &mut Finds<'_, Secre
 /// Looks at the `~` at `at` for the mark `Q~` inside the secret of an Azure application; returns where to go on.
 pub(super) fn azure_application(bytes: &[u8], at: usize, finds: &mut Finds<'_, SecretKind>) -> usize {
     let is_part = |byte: u8| is_word(byte) || byte == b'.' || byte == b'~';
-    let marked = byte_before(bytes, at) == b'Q' && run_backward(bytes, at, 6, is_part) == 5;
-    let Some(start) = at.checked_sub(5).filter(|_| marked) else { return at + 1 };
+    let reach = run_backward(bytes, at, 7, is_part);
+    let Some(start) = at.checked_sub(5).filter(|_| byte_before(bytes, at) == b'Q') else { return at + 1 };
+    if reach != 5 && !(reach == 6 && after_escape(bytes, start)) {
+        return at + 1;
+    }
     let length = run_forward(bytes, at + 1, 40, is_part);
     let body = bytes.get(at + 1..at + 1 + length).unwrap_or_default();
     let end = at + 1 + length - usize::from(body.ends_with(b"."));

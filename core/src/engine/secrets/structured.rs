@@ -16,7 +16,8 @@ pub(super) fn pem(bytes: &[u8], at: usize, finds: &mut Finds<'_, SecretKind>) ->
         return None;
     }
     let title_at = at + HEAD.len();
-    let title_length = run_forward(bytes, title_at, LONGEST_TITLE, |byte| byte.is_ascii_uppercase() || byte == b' ');
+    let title_length =
+        run_forward(bytes, title_at, LONGEST_TITLE, |byte| byte.is_ascii_uppercase() || byte == b' ');
     let title = bytes.get(title_at..title_at + title_length)?;
     let private = title.ends_with(b"PRIVATE KEY") || title.ends_with(b"PRIVATE KEY BLOCK");
     let body_at = title_at + title_length + DASHES.len();
@@ -29,14 +30,16 @@ pub(super) fn pem(bytes: &[u8], at: usize, finds: &mut Finds<'_, SecretKind>) ->
     let is_body = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=\r\n\\ \t:,.-()\"'".contains(&byte);
     let written = body.iter().take_while(|&&byte| is_body(byte)).count();
     let dense = body.iter().take(written).filter(|byte| byte.is_ascii_alphanumeric()).count();
-    let run = body.split(|byte| !(byte.is_ascii_alphanumeric() || b"+/".contains(byte))).map(<[u8]>::len).max();
+    let run =
+        body.split(|byte| !(byte.is_ascii_alphanumeric() || b"+/".contains(byte))).map(<[u8]>::len).max();
     if dense < SHORTEST_BODY || run < Some(24) || !finds.wants(SecretKind::PrivateKey) {
         return Some(body_at);
     }
     let end = match body_length.and_then(|length| rest.get(length..)) {
         Some(tail) if written == body.len() && tail.starts_with(b"-----END ") => {
             let foot = body_at + written + HEAD.len() - 2;
-            let title = run_forward(bytes, foot, LONGEST_TITLE, |byte| byte.is_ascii_uppercase() || byte == b' ');
+            let title =
+                run_forward(bytes, foot, LONGEST_TITLE, |byte| byte.is_ascii_uppercase() || byte == b' ');
             foot + title + run_forward(bytes, foot + title, DASHES.len(), |byte| byte == b'-')
         }
         _ => body_at + body.get(..written)?.trim_ascii_end().len(),
@@ -57,7 +60,9 @@ pub(super) fn jwt(bytes: &[u8], at: usize, finds: &mut Finds<'_, SecretKind>) ->
     for length in &mut lengths {
         *length = run_forward(bytes, end, LONGEST, is_word);
         (parts, end) = (parts + 1, end + *length);
-        if byte_at(bytes, end) != b'.' || !(is_word(byte_at(bytes, end + 1)) || byte_at(bytes, end + 1) == b'.') {
+        if byte_at(bytes, end) != b'.'
+            || !(is_word(byte_at(bytes, end + 1)) || byte_at(bytes, end + 1) == b'.')
+        {
             break;
         }
         end += 1;
@@ -122,7 +127,8 @@ pub(super) fn url(bytes: &[u8], at: usize, finds: &mut Finds<'_, SecretKind>) ->
     let start = start + usize::from(after_backslash(bytes, start));
     let webhook = bytes.get(from..)?;
     if webhook.starts_with(b"hooks.slack.com/") {
-        let end = from + run_forward(bytes, from, LONGEST_NAME, |byte| is_word(byte) || matches!(byte, b'.' | b'/'));
+        let end = from
+            + run_forward(bytes, from, LONGEST_NAME, |byte| is_word(byte) || matches!(byte, b'.' | b'/'));
         let path = bytes.get(from..end)?;
         let last = path.rsplit(|&byte| byte == b'/').next()?;
         if last.len() >= 20 && values::random(last) {
@@ -130,7 +136,9 @@ pub(super) fn url(bytes: &[u8], at: usize, finds: &mut Finds<'_, SecretKind>) ->
             return Some(end);
         }
     }
-    let is_part = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b'@' | b'"' | b'\'' | b'<' | b'>' | b'\\' | b'`');
+    let is_part = |byte: u8| {
+        byte.is_ascii_graphic() && !matches!(byte, b'/' | b'@' | b'"' | b'\'' | b'<' | b'>' | b'\\' | b'`')
+    };
     let user = run_forward(bytes, from, LONGEST_NAME, |byte| is_part(byte) && byte != b':');
     let password_at = from + user + 1;
     if byte_at(bytes, from + user) != b':' {

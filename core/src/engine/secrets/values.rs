@@ -2,11 +2,54 @@
 
 /// Parts of values that stand in for a secret or describe it, in lower case.
 const PLACEHOLDERS: [&str; 48] = [
-    "password", "passwd", "passwort", "passphrase", "pwd", "secret", "changeme", "change_me", "change-me", "changeit",
-    "example", "your", "xxx", "***", "...", "placeholder", "redacted", "dummy", "sample", "todo", "fixme", "insert",
-    "replace", "environ", "getenv", "env.", "null", "none", "undefined", "foobar", "hidden", "masked", "removed",
-    "optional", "required", "string", "goes-here", "goes_here", "here", "token", "api_key", "apikey", "api-key", "user_",
-    "_key", "mypass", "true", "false",
+    "password",
+    "passwd",
+    "passwort",
+    "passphrase",
+    "pwd",
+    "secret",
+    "changeme",
+    "change_me",
+    "change-me",
+    "changeit",
+    "example",
+    "your",
+    "xxx",
+    "***",
+    "...",
+    "placeholder",
+    "redacted",
+    "dummy",
+    "sample",
+    "todo",
+    "fixme",
+    "insert",
+    "replace",
+    "environ",
+    "getenv",
+    "env.",
+    "null",
+    "none",
+    "undefined",
+    "foobar",
+    "hidden",
+    "masked",
+    "removed",
+    "optional",
+    "required",
+    "string",
+    "goes-here",
+    "goes_here",
+    "here",
+    "token",
+    "api_key",
+    "apikey",
+    "api-key",
+    "user_",
+    "_key",
+    "mypass",
+    "true",
+    "false",
 ];
 
 /// Whether the value stands in for a secret: `<password>`, `${TOKEN}`, `xxxxxx`, `changeme`.
@@ -23,13 +66,16 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
 
 /// Whether one of the lower-case `words` occurs anywhere in the value, in any case.
 fn holds_any(value: &[u8], words: &[&str]) -> bool {
-    (0..value.len()).any(|at| {
-        let rest = value.get(at..).unwrap_or_default();
-        words.iter().any(|word| {
-            let word = word.as_bytes();
-            rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word))
-        })
-    })
+    let firsts =
+        words.iter().filter_map(|word| word.bytes().next()).fold(0u128, |set, byte| set | 1 << (byte & 127));
+    value.iter().enumerate().filter(|(_, byte)| firsts >> (byte.to_ascii_lowercase() & 127) & 1 == 1).any(
+        |(at, _)| {
+            let rest = value.get(at..).unwrap_or_default();
+            words.iter().any(|word| {
+                rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
+            })
+        },
+    )
 }
 
 /// Whether the text looks drawn at random: letters and digits, no long stretches of the same, enough different characters.
@@ -41,15 +87,17 @@ pub(super) fn random(value: &[u8]) -> bool {
 
 /// Whether a person may have chosen the text as a password: anything but a plain word or a phrase of prose.
 pub(super) fn chosen(value: &[u8]) -> bool {
+    let is_symbol = |byte: &u8| b"!@#$%^&*+=?~|".contains(byte);
     let digit = value.iter().any(u8::is_ascii_digit);
     let letter = value.iter().any(u8::is_ascii_alphabetic);
-    // Points, commas and the like also end sentences, hyphens and underscores join words.
-    let symbol = value.iter().any(|byte| b"!@#$%^&*+=?~|".contains(byte) || *byte >= 0x80 && !letter);
-    let inner = value.get(..value.len().saturating_sub(1)).unwrap_or_default();
-    let inner_symbol = inner.iter().any(|byte| b"!@#$%^&*+=~|".contains(byte));
-    let mixed_case = value.iter().skip(1).any(u8::is_ascii_uppercase) && value.iter().any(u8::is_ascii_lowercase);
-    digit && letter || symbol && digit || letter && inner_symbol || mixed_case && value.len() >= 16 && entropy(value) >= 3.7
-        || digit && value.len() <= 12
+    let symbol = value.iter().any(is_symbol);
+    // At the end of a word `!` and `?` are punctuation.
+    let inside = value.split_last().is_some_and(|(_, inner)| inner.iter().any(is_symbol));
+    let mixed_case =
+        value.iter().skip(1).any(u8::is_ascii_uppercase) && value.iter().any(u8::is_ascii_lowercase);
+    digit && (letter || symbol || value.len() <= 12)
+        || letter && inside
+        || mixed_case && value.len() >= 16 && entropy(value) >= 3.7
 }
 
 /// Whether the text is code that yields the value: `settings.db.password2`, `getPassword1(..)`, `os.environ[..]`.
