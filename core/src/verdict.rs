@@ -190,18 +190,6 @@ impl ClauseSet {
         }
     }
 
-    pub(crate) fn contains(&self, clause: usize) -> bool {
-        match self.low.get(clause / 64) {
-            Some(word) => word >> (clause % 64) & 1 == 1,
-            None => self.high.contains(&clause),
-        }
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.low = [0; 4];
-        self.high.clear();
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.low == [0; 4] && self.high.is_empty()
     }

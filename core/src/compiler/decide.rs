@@ -43,7 +43,6 @@ pub(super) fn satisfiable(formulas: &[Formula<'_>], atoms: &[Atom], surface: Sur
 #[derive(Clone, Copy)]
 pub(super) enum Formula<'a> {
     Holds(&'a Condition),
-    Fails(&'a Condition),
     Matches(&'a Rule),
     DoesNotMatch(&'a Rule),
 }
@@ -51,7 +50,7 @@ pub(super) enum Formula<'a> {
 impl Formula<'_> {
     fn atoms(&self) -> Vec<u32> {
         match self {
-            Self::Holds(condition) | Self::Fails(condition) => condition.atoms().collect(),
+            Self::Holds(condition) => condition.atoms().collect(),
             Self::Matches(rule) | Self::DoesNotMatch(rule) => {
                 crate::engine::program::conditions(rule).flat_map(Condition::atoms).collect()
             }
@@ -65,7 +64,6 @@ impl Formula<'_> {
         };
         match self {
             Self::Holds(condition) => condition.eval(value),
-            Self::Fails(condition) => condition.eval(value).negated(),
             Self::Matches(it) => rule(it),
             Self::DoesNotMatch(it) => rule(it).negated(),
         }

@@ -189,6 +189,7 @@ impl Lowering<'_, '_> {
                 let compare = Comparison::Greater(0.5);
                 Some(vec![Op::Atom(self.atoms.intern(Atom::Like { clause, place, compare }))])
             }
+            Typed::Place(Place::Untrusted) => Some(vec![Op::Atom(self.atoms.intern(Atom::Untrusted))]),
             Typed::Argument(path) => {
                 let atom = Atom::ToolArgument { path, test: ArgumentTest::Bool(true) };
                 Some(vec![Op::Atom(self.atoms.intern(atom))])
