@@ -196,6 +196,7 @@ impl<'a> Input<'a> {
             (Part::Text { text, at } | Part::ToolResult { text, at }, Field::Content) if *at == span.part => Some(text),
             (Part::Reasoning { text, at }, Field::Reasoning) if *at == span.part => Some(text),
             (Part::ToolCall { arguments, at, .. }, Field::ToolCalls) if Some(*at) == span.part => Some(arguments),
+            (Part::ToolCall { name, at, .. }, Field::ToolName) if Some(*at) == span.part => Some(name),
             _ => None,
         })?;
         text.get(span.start as usize..span.end as usize)

@@ -84,6 +84,8 @@ pub enum Field {
     Reasoning,
     /// The arguments of a tool call.
     ToolCalls,
+    /// The name of the tool that is called.
+    ToolName,
 }
 
 impl Field {

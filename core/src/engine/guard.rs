@@ -285,15 +285,11 @@ impl Inner {
         }
         for part in &message.parts {
             let Part::ToolCall { name, arguments, at: index } = part else { continue };
-            let judged = if memchr::memchr(b'\\', arguments.as_bytes()).is_none() {
-                Judged::Plain(arguments, Some(*index))
-            } else {
-                field.clear();
-                field.push_json(arguments, Some(*index));
-                Judged::Joined(field)
-            };
-            let call = Some(Call::new(name, arguments));
-            self.field(field_of, Surface::ToolCall, Field::ToolCalls, &judged, call, scans, each);
+            field.clear();
+            field.push(name, None);
+            field.push_json(arguments, Some(*index));
+            let call = Some((Call::new(name, arguments), *index));
+            self.field(field_of, Surface::ToolCall, Field::ToolCalls, &Judged::Joined(field), call, scans, each);
         }
     }
 
@@ -332,7 +328,7 @@ impl Inner {
         surface: Surface,
         kind: Field,
         judged: &Judged<'_>,
-        call: Option<Call<'_>>,
+        call: Option<(Call<'_>, u32)>,
         scans: &mut Scans,
         each: &mut dyn FnMut(&mut Judge<'_>, usize, &Plan),
     ) {
@@ -342,7 +338,8 @@ impl Inner {
         if plan.regions && matches!(surface, Surface::Request | Surface::ToolResult) {
             scans.judged.find_regions(text, surface);
         }
-        let origin = |(message, text)| Origin { message, field: Field::Content, text };
+        let origin = |(message, text)| Origin { message, field: Field::Content, call: None, text };
+        let (call, index) = call.unzip();
         let mut judge = Judge {
             program: &self.program,
             data: self.policy.data(),
@@ -350,7 +347,7 @@ impl Inner {
             deployment_tags: &self.tags,
             surface,
             message: of.at,
-            judged: Some(Origin { message: of.at, field: kind, text: judged }),
+            judged: Some(Origin { message: of.at, field: kind, call: index, text: judged }),
             request: of.context.request.as_ref().map(|(at, text)| origin((*at, text))),
             response: of.context.response.as_ref().map(|(at, text)| origin((*at, text))),
             call,

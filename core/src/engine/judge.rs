@@ -36,6 +36,8 @@ impl Scans {
 pub(crate) struct Origin<'a> {
     pub message: usize,
     pub field: Field,
+    /// For a tool call: its index, and the name in the text stands for no part.
+    pub call: Option<u32>,
     pub text: &'a Judged<'a>,
 }
 
@@ -449,7 +451,11 @@ impl<'a> Judge<'a> {
         let judged = self.judged.is_some_and(|judged| std::ptr::eq(judged.text, origin.text));
         let provenance = if judged { self.provenance(span) } else { None };
         for &(part, span) in origin.text.places(span).iter() {
-            let (message, field) = (small(origin.message), origin.field);
+            let message = small(origin.message);
+            let (field, part) = match (origin.call, part) {
+                (Some(call), None) => (Field::ToolName, Some(call)),
+                _ => (origin.field, part),
+            };
             out.push(EvidenceSpan { message, field, part, start: span.start, end: span.end, view, provenance });
             if judged {
                 redact.push((field, part, span, placeholder));

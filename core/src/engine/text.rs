@@ -33,16 +33,22 @@ impl FieldText {
 
     /// Adds a content block.
     pub(crate) fn push(&mut self, text: &str, part: Option<u32>) {
-        if !self.joined.is_empty() || !self.runs.is_empty() {
-            self.runs.push(Run { out: small(self.joined.len()), part, at: 0, opaque: true });
-            self.joined.push('\n');
-        }
+        self.separate(part);
         self.runs.push(Run { out: small(self.joined.len()), part, at: 0, opaque: false });
         self.joined.push_str(text);
     }
 
+    /// A line break between two parts, which belongs to neither.
+    fn separate(&mut self, part: Option<u32>) {
+        if !self.runs.is_empty() {
+            self.runs.push(Run { out: small(self.joined.len()), part, at: 0, opaque: true });
+            self.joined.push('\n');
+        }
+    }
+
     /// Adds JSON text with its string escapes resolved, so that patterns see what the tool will see.
     pub(crate) fn push_json(&mut self, json: &str, part: Option<u32>) {
+        self.separate(part);
         let mut rest = json;
         let mut at = 0usize;
         self.runs.push(Run { out: small(self.joined.len()), part, at: 0, opaque: false });
