@@ -155,8 +155,6 @@ codes! {
     SettingUnknownClause = "BL0801", Error;
     /// Settings ask for more than the principal may.
     SettingExceedsPower = "BL0802", Error;
-    /// Settings that cannot be read.
-    SettingInvalid = "BL0803", Error;
 
     /// The document given with `--against` has no such id.
     AgainstMissing = "BL0901", Error;

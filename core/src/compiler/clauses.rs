@@ -36,14 +36,14 @@ pub(super) fn has_level(section: &Section) -> bool {
     section.attributes.get("authority").is_some()
 }
 
-/// Reads a section that has an authority. `None` after at least one diagnostic.
+/// Reads a section that is a clause. `None` where it has no id; whatever else is wrong is reported and stands in for
+/// something harmless, so that what follows is not reported on its account.
 pub(super) fn read(
     section: &Section,
     document: &Arc<Source>,
     front: &Front,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Draft> {
-    let start = diagnostics.len();
     let mut report = |code, span, message: String, help: String| {
         diagnostics.push(Diagnostic::new(code, document, span, message).help(help));
     };
@@ -116,7 +116,7 @@ pub(super) fn read(
             }
         }
     }
-    let level = level?;
+    let level = level.unwrap_or(Level::Guideline);
     if let Some((principal, span)) = switch {
         if !matches!(kind, Kind::DefaultOn | Kind::DefaultOff) {
             let message = format!("`switch` on a clause of kind `{kind}`");
@@ -130,9 +130,6 @@ pub(super) fn read(
     if waivable && kind != Kind::Protection {
         let message = format!("`waivable` on a clause of kind `{kind}`");
         report(Code::AttributeMisplaced, section.heading, message, "only a `protection` can be waived".into());
-    }
-    if diagnostics.len() > start {
-        return None;
     }
     let place = SourceRef {
         document: document.name().to_string(),

@@ -125,8 +125,7 @@ impl Lowering<'_, '_> {
                     let before: usize =
                         self.text.split_inclusive('\n').take(line - 1).map(str::len).sum::<usize>() + column;
                     let span = self.span_at(before, before + 1);
-                    let message = error.msg.lines().next().unwrap_or("not an expression").to_string();
-                    self.report(Code::ConditionSyntax, span, format!("cannot read the condition: {message}")).help =
+                    self.report(Code::ConditionSyntax, span, syntax_error(&error.msg)).help =
                         Some("conditions are written in CEL: `match(\"set\") && !tag(\"medical\")`".into());
                 }
                 None
@@ -161,10 +160,43 @@ impl Lowering<'_, '_> {
     }
 
     fn span_of(&self, expr: &IdedExpr) -> Span {
-        match self.info.offset_for(expr.id) {
-            Some((start, stop)) => self.span_at(start as usize, (stop as usize).saturating_add(1).max(start as usize + 1)),
+        match self.extent(expr, 0) {
+            Some((start, end)) => self.span_at(start, end),
             None => self.site.span,
         }
+    }
+
+    /// From the first byte of an expression to one past its last. The parser marks an operator or a bracket only.
+    fn extent(&self, expr: &IdedExpr, depth: u16) -> Option<(usize, usize)> {
+        let (start, last) = self.info.offset_for(expr.id)?;
+        let (mut start, mut end) = (start as usize, last as usize + 1);
+        let children: Vec<&IdedExpr> = match &expr.expr {
+            Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
+            Expr::Select(select) => vec![&select.operand],
+            _ => Vec::new(),
+        };
+        for child in children.into_iter().filter(|_| depth < MAX_CONDITION_DEPTH) {
+            if let Some((from, to)) = self.extent(child, depth + 1) {
+                (start, end) = (start.min(from), end.max(to));
+            }
+        }
+        match &expr.expr {
+            Expr::Call(call) if call.func_name.starts_with(|ch: char| ch.is_ascii_alphabetic()) => {
+                if call.target.is_none() && self.text.get(..start).is_some_and(|text| text.ends_with(&call.func_name)) {
+                    start -= call.func_name.len();
+                }
+                let closing = self.text.get(end..).unwrap_or("");
+                end += closing.find(')').filter(|at| closing.get(..*at).is_some_and(|gap| gap.trim().is_empty())).map_or(0, |at| at + 1);
+            }
+            Expr::Select(select) => {
+                let rest = self.text.get(end..).unwrap_or("");
+                if rest.starts_with(&select.field) {
+                    end += select.field.len();
+                }
+            }
+            _ => {}
+        }
+        Some((start, end))
     }
 
     fn fail<T>(&mut self, code: Code, at: &IdedExpr, message: impl Into<String>, help: &str) -> Lowered<T> {
@@ -666,6 +698,16 @@ impl Lowering<'_, '_> {
             Number::Length { place } => Atom::Length { place, compare },
             Number::Signal(name) => Atom::Signal { name, compare },
         })
+    }
+}
+
+/// What the parser found, without its list of everything else it would have taken.
+fn syntax_error(message: &str) -> String {
+    let quoted = message.split_once('\'').and_then(|(_, rest)| rest.split_once('\'')).map(|(inside, _)| inside);
+    match quoted {
+        Some("<EOF>") => "the condition ends too early".to_string(),
+        Some(found) => format!("cannot read the condition at `{found}`"),
+        None => "cannot read the condition".to_string(),
     }
 }
 

@@ -225,6 +225,8 @@ struct Fences {
     rules: Vec<(Rule, Span)>,
     exempts: Vec<(usize, String, Span)>,
     coverages: Vec<Coverage>,
+    /// Whether there is any rule fence, even one that could not be read.
+    any: bool,
 }
 
 impl Build<'_> {
@@ -292,8 +294,10 @@ impl Build<'_> {
         if self.diagnostics.iter().any(|it| it.severity() == Severity::Error) {
             return (None, report);
         }
+        // Examples say what a clause means, whatever a deployment has switched or tagged.
+        let neutral = artifact::seal(PolicyData { settings: Settings::default(), ..data.clone() });
         let policy = artifact::seal(data);
-        match Guard::new(policy.clone()) {
+        match Guard::new(neutral) {
             Ok(guard) => {
                 examples::judge(&guard, &examples, &self.drafts, &mut self.diagnostics);
                 self.judge_good_answers(&guard, &policy);
@@ -328,7 +332,8 @@ impl Build<'_> {
                     }
                 } else if clauses::has_level(entry) || has_rule {
                     let read = clauses::read(entry, &loaded.source, &loaded.front, &mut self.diagnostics);
-                    if let Some(mut draft) = read {
+                    // A second heading with the same id is reported by the parser.
+                    if let Some(mut draft) = read.filter(|draft| !self.drafts.iter().any(|it| it.id == draft.id)) {
                         draft.sections.push((document, section));
                         self.drafts.push(draft);
                     }
@@ -395,6 +400,7 @@ impl Build<'_> {
             let Some(entry) = loaded.parsed.sections.get(section) else { continue };
             let names = rules::Names { patterns, clauses: &self.drafts, defaults: &loaded.front.defaults };
             for fence in entry.fences.iter().filter(|fence| fence.info == "rule") {
+                out.any = true;
                 let read = rules::read(
                     &fence.text,
                     fence.span,
@@ -447,7 +453,7 @@ impl Build<'_> {
                 }
             }
             coverages.push(total_coverage(&fences));
-            if fences.rules.is_empty() && fences.coverages.is_empty() {
+            if !fences.any {
                 let message = format!("nothing says how `{}` is enforced", draft.id);
                 self.diagnostics.push(
                     Diagnostic::new(Code::ClauseNotEnforced, &draft.document, draft.heading, message)
@@ -473,19 +479,19 @@ impl Build<'_> {
     fn collect_examples(&mut self, rules: &[(Rule, Span)], coverages: &[Coverage]) -> Vec<Example> {
         let mut out = Vec::new();
         for (clause, draft) in self.drafts.iter().enumerate() {
-            let before = out.len();
-            let mut judged = false;
+            let mut any = false;
             for &(document, section) in &draft.sections {
                 let Some(loaded) = self.documents.get(document) else { continue };
                 let Some(entry) = loaded.parsed.sections.get(section) else { continue };
-                judged |= entry.examples.iter().any(|example| example.turns.iter().any(|turn| turn.judgment.is_some()));
+                any |= entry.examples.iter().any(|example| example.turns.iter().any(|turn| turn.judgment.is_some()));
                 for fence in entry.fences.iter().filter(|fence| fence.info == "examples") {
+                    any = true;
                     examples::read(&fence.text, fence.span, &loaded.source, clause, &mut out, &mut self.diagnostics);
                 }
             }
             let has_rule = rules.iter().any(|(rule, _)| rule.clause as usize == clause);
             let enforced = has_rule && !matches!(coverages.get(clause), Some(Coverage::None(_)));
-            if enforced && out.len() == before && !judged {
+            if enforced && !any {
                 let message = format!("`{}` has a rule and no examples", draft.id);
                 self.diagnostics.push(
                     Diagnostic::new(Code::ExamplesMissing, &draft.document, draft.heading, message)
