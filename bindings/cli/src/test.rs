@@ -4,53 +4,12 @@ use crate::args::TestArgs;
 use crate::output::{self, styled};
 use crate::{Outcome, Stop, check};
 use brightline::diagnostic::{Code, Severity};
-use brightline::{Action, Guard, GuardOptions, Settings, Verdict, wire};
-use serde::{Deserialize, Serialize};
+use brightline::wire::Case;
+use brightline::{Action, Guard, GuardOptions};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-
-/// What a case expects, beside the record itself.
-#[derive(Deserialize)]
-struct Case {
-    #[serde(default)]
-    id: Option<serde_json::Value>,
-    #[serde(default)]
-    why: Option<String>,
-    /// Another policy than the one named on the command line.
-    #[serde(default)]
-    policy: Option<String>,
-    /// Settings of the deployment.
-    #[serde(default)]
-    deployment: Option<Settings>,
-    expect: Expect,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Expect {
-    #[serde(default)]
-    action: Option<Action>,
-    /// The clauses found, exactly.
-    #[serde(default)]
-    clauses: Option<Vec<String>>,
-    #[serde(default)]
-    includes: Vec<String>,
-    #[serde(default)]
-    excludes: Vec<String>,
-    #[serde(default)]
-    lifted: Option<Vec<String>>,
-    #[serde(default)]
-    redacted: Option<String>,
-    /// The texts of all evidence, exactly.
-    #[serde(default)]
-    evidence: Option<Vec<String>>,
-    #[serde(default)]
-    ignored: Option<usize>,
-    /// A word of the error that is expected instead of a verdict.
-    #[serde(default)]
-    error: Option<String>,
-}
 
 #[derive(Serialize)]
 struct Failure {
@@ -133,14 +92,14 @@ impl Runner<'_> {
                 continue;
             }
             let number = index + 1;
-            let (id, why, problems) = match serde_json::from_slice::<Case>(&line) {
+            let (id, why, problems) = match Case::parse(&line) {
                 Ok(case) => {
                     let problems = self.case(&case, &line)?;
-                    (case.id.map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_string)), case.why, problems)
+                    (case.id, case.why, problems)
                 }
                 Err(error) => {
                     self.unreadable += 1;
-                    (None, None, vec![format!("not a case: {error}")])
+                    (None, None, vec![error.to_string()])
                 }
             };
             if problems.is_empty() {
@@ -153,18 +112,7 @@ impl Runner<'_> {
     }
 
     fn case(&mut self, case: &Case, line: &[u8]) -> Result<Vec<String>, Stop> {
-        let guard = match self.guard(case)? {
-            Ok(guard) => guard,
-            Err(message) => return Ok(expect_error(&case.expect, &message)),
-        };
-        let input = match wire::parse(line) {
-            Ok(input) => input,
-            Err(error) => return Ok(expect_error(&case.expect, &error.to_string())),
-        };
-        match guard.check(&input) {
-            Ok(verdict) => Ok(compare(&case.expect, &verdict, &input)),
-            Err(error) => Ok(expect_error(&case.expect, &error.to_string())),
-        }
+        Ok(case.problems(self.guard(case)?.as_ref().map_err(String::as_str), line))
     }
 
     /// The guard for a case; settings that are refused are an outcome, not a failure of the run.
@@ -186,71 +134,4 @@ impl Runner<'_> {
         let options = GuardOptions { settings: settings.clone(), ..GuardOptions::default() };
         Ok(Guard::with(check::policy(name)?, options).map_err(|error| error.to_string()))
     }
-}
-
-fn expect_error(expect: &Expect, message: &str) -> Vec<String> {
-    match &expect.error {
-        Some(wanted) if message.contains(wanted.as_str()) => Vec::new(),
-        Some(wanted) => vec![format!("expected an error with `{wanted}`, got: {message}")],
-        None => vec![format!("error: {message}")],
-    }
-}
-
-fn compare(expect: &Expect, verdict: &Verdict, input: &brightline::Input<'_>) -> Vec<String> {
-    let mut problems = Vec::new();
-    if let Some(wanted) = &expect.error {
-        problems.push(format!("expected an error with `{wanted}`, got a verdict"));
-    }
-    if let Some(action) = expect.action.filter(|action| *action != verdict.action) {
-        problems.push(format!("expected action {action}, got {}", verdict.action));
-    }
-    let mut found: Vec<String> =
-        verdict.findings.iter().filter_map(|it| verdict.clause_of(it)).map(|clause| clause.id.clone()).collect();
-    found.sort();
-    found.dedup();
-    if let Some(clauses) = &expect.clauses {
-        let mut wanted = clauses.clone();
-        wanted.sort();
-        if wanted != found {
-            problems.push(format!("expected exactly the clauses {wanted:?}, got {found:?}"));
-        }
-    }
-    problems.extend(expect.includes.iter().filter(|id| !found.contains(id)).map(|id| format!("`{id}` was not found")));
-    problems.extend(expect.excludes.iter().filter(|id| found.contains(id)).map(|id| format!("`{id}` was found")));
-    if let Some(wanted) = &expect.lifted {
-        let mut lifted: Vec<String> = verdict
-            .lifted
-            .iter()
-            .filter_map(|it| Some(format!("{} by {}", verdict.clause_of_lifted(it)?.id, it.by)))
-            .collect();
-        let mut wanted = wanted.clone();
-        lifted.sort();
-        wanted.sort();
-        if lifted != wanted {
-            problems.push(format!("expected lifted {wanted:?}, got {lifted:?}"));
-        }
-    }
-    if let Some(wanted) = expect.redacted.as_deref().filter(|wanted| Some(*wanted) != verdict.redacted()) {
-        problems.push(format!("expected redacted `{wanted}`, got `{}`", verdict.redacted().unwrap_or("")));
-    }
-    if let Some(wanted) = expect.ignored.filter(|wanted| *wanted != verdict.ignored.len()) {
-        problems.push(format!("expected {wanted} ignored settings, got {}", verdict.ignored.len()));
-    }
-    if let Some(wanted) = &expect.evidence {
-        let mut texts: Vec<String> = verdict
-            .findings
-            .iter()
-            .flat_map(|finding| &finding.evidence)
-            .flat_map(|evidence| &evidence.spans)
-            .filter_map(|span| input.slice(span).map(str::to_string))
-            .collect();
-        let mut wanted = wanted.clone();
-        texts.sort();
-        texts.dedup();
-        wanted.sort();
-        if texts != wanted {
-            problems.push(format!("expected evidence {wanted:?}, got {texts:?}"));
-        }
-    }
-    problems
 }

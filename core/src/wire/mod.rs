@@ -3,9 +3,12 @@
 //! A record is a conversation in OpenAI's or Anthropic's form, or a short form; see [`parse`]. A verdict is written by its
 //! [`serde::Serialize`] implementation.
 
+mod case;
 mod content;
 mod record;
 mod verdict;
+
+pub use case::{Case, Expect};
 
 use crate::message::Input;
 
