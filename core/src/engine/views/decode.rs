@@ -135,7 +135,7 @@ fn hex_pair(bytes: &[u8]) -> Option<u8> {
 fn hex_token(text: &[u8], from: usize, buffer: &mut Vec<u8>) -> Option<Range<usize>> {
     let is_inside = |at: usize| {
         let before = at.checked_sub(1).and_then(|before| text.get(before));
-        before.is_some_and(u8::is_ascii_alphanumeric)
+        [before, text.get(at)].iter().all(|byte| byte.is_some_and(u8::is_ascii_alphanumeric))
     };
     let mut at = from;
     while at < text.len() {
@@ -234,7 +234,7 @@ mod tests {
     fn decoded(scheme: Scheme, text: &str) -> Vec<(String, String)> {
         let mut found = Vec::new();
         scheme.decode(text, &mut Vec::new(), |token, decoded| {
-            found.push((text[token].to_string(), decoded.to_string()));
+            found.push((text.get(token).unwrap().to_string(), decoded.to_string()));
         });
         found
     }

@@ -181,7 +181,8 @@ mod tests {
 
     #[test]
     fn every_character_folds_to_a_fixpoint() {
-        for c in '\0'..=char::MAX {
+        // The planes between hold nothing that folds.
+        for c in ('\0'..='\u{2FFFF}').chain('\u{E0000}'..='\u{E0FFF}') {
             let once = folded(&c.to_string());
             assert_eq!(folded(&once), once, "{c} {:04x}", u32::from(c));
             let inner = once.trim_matches(' ');
@@ -210,12 +211,13 @@ mod tests {
 
     #[test]
     fn other_scripts_survive() {
-        for text in ["бджзийлпфцчщъыэю", "δθλξπφψ", "你好世界", "नमस्ते", "สวัสดี", "مرحبا", "שלום", "こんにちは"]
+        for text in ["бджзилпфцчщъыэю", "δθλξπφψ", "你好世界", "नमस्ते", "สวัสดี", "مرحبا", "שלום", "こんにちは"]
         {
             assert_eq!(folded(text), text);
         }
         assert_eq!(folded("ガ"), "カ\u{3099}");
-        assert_eq!(folded("Ёлка"), folded("елка"));
+        // Composed or not, an accent is an accent.
+        assert_eq!(folded("Ёлка и\u{306}од"), folded("елка йод"));
         assert_eq!(folded("ΘΆΝΑΤΟΣ"), folded("θάνατος"));
         assert_eq!(folded("مُحَمَّد"), folded("محمد"));
     }

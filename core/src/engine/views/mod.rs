@@ -22,7 +22,7 @@ pub use normalize::normalize;
 use crate::span::Span;
 use decode::Scheme;
 use normalize::Normalizer;
-use offsets::OffsetMap;
+use offsets::{Cursor, OffsetMap};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -209,7 +209,7 @@ impl Views {
         }
         if signals.leet {
             let found = self.leet.fill(|out, to| {
-                to.clone_from(map);
+                to.copy_from(map);
                 rewrite::leet(normal, out)
             });
             keep(&mut self.leet, found);
@@ -228,13 +228,13 @@ impl Views {
         }
         if signals.rot13 {
             self.rot13.fill(|out, to| {
-                to.clone_from(map);
+                to.copy_from(map);
                 rewrite::rot13(normal, out);
             });
         }
         if signals.reversed {
             let found = self.reversed.fill(|out, to| {
-                to.clone_from(map);
+                to.copy_from(map);
                 rewrite::reversed(normal, out)
             });
             keep(&mut self.reversed, found);
@@ -280,24 +280,28 @@ fn keep(view: &mut View, found: bool) {
 impl Scratch {
     /// Appends what the tokens of `text` hold, and what is encoded in that once more.
     ///
-    /// All that is decoded is no longer than the text.
+    /// What is decoded on either level is no longer than the text.
     fn decode(&mut self, scheme: Scheme, text: &str, out: &mut Vec<u8>, to: &mut OffsetMap) {
         let Self { decoded, nested, piece, map, .. } = self;
-        let mut left = text.len();
-        let mut append = |token: Range<usize>, decoded: &str| {
+        let mut append = |left: &mut usize, token: Range<usize>, decoded: &str| {
             let Some(less) = left.checked_sub(decoded.len()) else { return };
-            left = less;
+            *left = less;
             piece.clear();
             map.clear();
             Normalizer { out: piece, map, space: None }.run(decoded);
-            piece.push(b' ');
-            to.element(out.len(), piece.len(), token);
-            out.extend_from_slice(piece);
+            let piece = piece.trim_ascii();
+            if !piece.is_empty() {
+                // The space that separates pieces belongs to the one before.
+                to.element(out.len(), piece.len() + 1, token);
+                out.extend_from_slice(piece);
+                out.push(b' ');
+            }
         };
+        let (mut left, mut left_inside) = (text.len(), text.len());
         scheme.decode(text, decoded, |token, decoded| {
-            append(token.clone(), decoded);
+            append(&mut left, token.clone(), decoded);
             for inner in Scheme::ALL {
-                inner.decode(decoded, nested, |_, decoded| append(token.clone(), decoded));
+                inner.decode(decoded, nested, |_, decoded| append(&mut left_inside, token.clone(), decoded));
             }
         });
     }
@@ -310,8 +314,9 @@ impl Scratch {
         decode::hidden(text, &mut self.tags, &mut self.places);
         Normalizer { out, map: &mut self.map, space: None }.run(&self.tags);
         let place = |at: usize| self.places.get(at).map_or(0, |&place| place as usize);
+        let mut cursor = Cursor::default();
         for at in 0..out.len() {
-            let shown = self.map.source(at).range();
+            let shown = self.map.source_near(&mut cursor, at).range();
             to.element(
                 at,
                 1,

@@ -29,12 +29,25 @@ struct Run {
     out_step: u8,
 }
 
+/// Where the last byte was looked up, for passes that go through a map in order.
+#[derive(Default)]
+pub(super) struct Cursor {
+    run: usize,
+}
+
 /// Offsets are limited to 4 GiB, as in [`Span`].
 fn offset(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 impl OffsetMap {
+    /// Becomes equal to `other` and keeps its buffers, which a derived `clone_from` would not.
+    pub(super) fn copy_from(&mut self, other: &Self) {
+        self.runs.clone_from(&other.runs);
+        self.wide.clone_from(&other.wide);
+        self.src_end = other.src_end;
+    }
+
     pub(super) fn clear(&mut self) {
         self.runs.clear();
         self.wide.clear();
@@ -73,18 +86,19 @@ impl OffsetMap {
     }
 
     /// Repeats, at `out`, the elements that cover `range` in `other`. The range lies on bounds of elements.
-    pub(super) fn append(&mut self, out: usize, other: &Self, range: Range<usize>) {
+    pub(super) fn append(&mut self, out: usize, other: &Self, cursor: &mut Cursor, range: Range<usize>) {
         let mut at = range.start;
         while at < range.end {
-            let Some(index) = other.run_of(at) else { return };
-            let end = other.runs.get(index + 1).map_or(range.end, |next| (next.out as usize).min(range.end));
-            let Some(run) = other.runs.get(index) else { return };
-            let src = other.source(at);
+            other.seek(cursor, at);
+            let Some(run) = other.runs.get(cursor.run) else { return };
+            let next = other.runs.get(cursor.run + 1);
+            let end = next.map_or(range.end, |next| (next.out as usize).min(range.end));
+            let src = other.source_in(cursor.run, at);
             let to = out + (at - range.start);
             if run.out_step == 0 {
                 self.element(to, end - at, src.range());
             } else {
-                let last = other.source(end.saturating_sub(1));
+                let last = other.source_in(cursor.run, end.saturating_sub(1));
                 self.steps(offset(to), src.start, run.out_step, run.src_step, last.end);
             }
             at = end;
@@ -95,12 +109,30 @@ impl OffsetMap {
         self.runs.partition_point(|run| run.out as usize <= at).checked_sub(1)
     }
 
+    /// Moves the cursor to the run of byte `at`: as many steps as there are runs between.
+    fn seek(&self, cursor: &mut Cursor, at: usize) {
+        let begins_after = |run: usize| self.runs.get(run).is_none_or(|run| run.out as usize > at);
+        while cursor.run > 0 && begins_after(cursor.run) {
+            cursor.run -= 1;
+        }
+        while !begins_after(cursor.run + 1) {
+            cursor.run += 1;
+        }
+    }
+
+    /// The same as [`OffsetMap::source`], at the cost of the distance from the last call.
+    pub(super) fn source_near(&self, cursor: &mut Cursor, at: usize) -> Span {
+        self.seek(cursor, at);
+        self.source_in(cursor.run, at)
+    }
+
     /// The range of the original that the element at byte `at` of the view stands for.
     pub(super) fn source(&self, at: usize) -> Span {
-        let Some((index, run)) = self.run_of(at).and_then(|index| Some((index, self.runs.get(index)?)))
-        else {
-            return Span::default();
-        };
+        self.run_of(at).map_or(Span::default(), |index| self.source_in(index, at))
+    }
+
+    fn source_in(&self, index: usize, at: usize) -> Span {
+        let Some(run) = self.runs.get(index) else { return Span::default() };
         if run.out_step == 0 {
             let found = self.wide.binary_search_by_key(&offset(index), |&(run, _)| run);
             let end = found.ok().and_then(|found| self.wide.get(found)).map_or(run.src, |&(_, end)| end);
@@ -160,10 +192,14 @@ mod tests {
     fn appending_repeats_elements() {
         let map = sample();
         let mut copy = OffsetMap::default();
-        copy.append(0, &map, 1..3);
-        copy.append(2, &map, 4..10);
+        let mut cursor = Cursor::default();
+        copy.append(0, &map, &mut cursor, 1..3);
+        copy.append(2, &map, &mut cursor, 4..10);
         let expected: Vec<_> = [1, 2, 4, 5, 6, 7, 8, 9].iter().map(|&at| map.source(at)).collect();
         let got: Vec<_> = (0..8).map(|at| copy.source(at)).collect();
         assert_eq!(got, expected);
+        for at in [9, 0, 7, 4, 5, 9] {
+            assert_eq!(map.source_near(&mut cursor, at), map.source(at));
+        }
     }
 }

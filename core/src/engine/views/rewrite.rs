@@ -1,6 +1,6 @@
 //! Views that rewrite the normalized text: separated letters joined, digits for letters, rot13, backwards.
 
-use super::offsets::OffsetMap;
+use super::offsets::{Cursor, OffsetMap};
 use super::signals::MIN_LETTERS;
 use std::ops::Range;
 
@@ -15,14 +15,17 @@ pub(super) fn unspaced(
     out: &mut Vec<u8>,
     out_map: &mut OffsetMap,
 ) -> bool {
+    let (mut copied, mut looked_at) = (Cursor::default(), Cursor::default());
     let mut copy = |range: Range<usize>| {
-        out_map.append(out.len(), map, range.clone());
+        out_map.append(out.len(), map, &mut copied, range.clone());
         out.extend_from_slice(text.as_bytes().get(range).unwrap_or_default());
     };
     let mut done = 0;
     let mut at = 0;
     while let Some(start) = next_word(text, at) {
-        let Some((separator, end)) = separated(text, map, original, start) else {
+        let Some((separator, end)) = separated(text, start, |gap| {
+            is_wide_gap(original.get(map.source_near(&mut looked_at, gap).range()).unwrap_or_default())
+        }) else {
             at = word_end(text, start);
             continue;
         };
@@ -54,14 +57,12 @@ fn letter_ranges(text: &str, start: usize, end: usize) -> impl Iterator<Item = R
 }
 
 /// The separator and the end of the run of separated letters that begins at `start`.
-fn separated(text: &str, map: &OffsetMap, original: &str, start: usize) -> Option<(u8, usize)> {
+fn separated(text: &str, start: usize, mut is_wide: impl FnMut(usize) -> bool) -> Option<(u8, usize)> {
     let mut chars = text.get(start..)?.chars().filter(|c| c.is_alphabetic());
     let mut letter = start..start + chars.next().filter(|_| starts_with_letter(text, start))?.len_utf8();
     let separator = text.as_bytes().get(letter.end).copied().filter(|byte| b" .-_*".contains(byte))?;
     let mut letters = 1;
-    while text.as_bytes().get(letter.end) == Some(&separator)
-        && !(separator == b' ' && is_wide_gap(original, map, letter.end))
-    {
+    while text.as_bytes().get(letter.end) == Some(&separator) && !(separator == b' ' && is_wide(letter.end)) {
         let next = letter.end + 1;
         let Some(c) = text.get(next..).and_then(|rest| rest.chars().next()).filter(|c| c.is_alphabetic())
         else {
@@ -76,9 +77,8 @@ fn separated(text: &str, map: &OffsetMap, original: &str, start: usize) -> Optio
     (letters >= MIN_LETTERS).then_some((separator, letter.end))
 }
 
-/// Whether the space at byte `at` of the normalized text stands for more than one space or line break.
-fn is_wide_gap(original: &str, map: &OffsetMap, at: usize) -> bool {
-    let gap = original.get(map.source(at).range()).unwrap_or_default();
+/// Whether what was folded to one space is more than one space or line break.
+fn is_wide_gap(gap: &str) -> bool {
     gap != "\r\n" && gap.chars().filter(|c| c.is_whitespace()).nth(1).is_some()
 }
 
@@ -108,7 +108,7 @@ pub(super) fn leet(text: &str, out: &mut Vec<u8>) -> bool {
         let (token, after) = rest.split_at_checked(token_length(rest)).unwrap_or((rest, ""));
         let is_address = token.contains('@')
             && after.strip_prefix('.').is_some_and(|after| after.starts_with(|c: char| c.is_alphanumeric()));
-        if !is_address && is_disguised(token) {
+        if !is_address && is_disguised(token.as_bytes()) {
             let word = token.trim_end_matches('!').len();
             out.extend(token.bytes().take(word).map(|byte| read_leet(byte).unwrap_or(byte)));
             out.extend(token.bytes().skip(word));
@@ -132,7 +132,7 @@ fn token_length(text: &str) -> usize {
     text.find(|c| !is_leet_char(c)).unwrap_or(text.len())
 }
 
-fn read_leet(byte: u8) -> Option<u8> {
+pub(super) fn read_leet(byte: u8) -> Option<u8> {
     Some(match byte {
         b'0' => b'o',
         b'1' | b'!' => b'i',
@@ -144,14 +144,20 @@ fn read_leet(byte: u8) -> Option<u8> {
     })
 }
 
+/// The shortest token of hexadecimal digits that is taken for an identifier and not for a word.
+const SHORTEST_DIGEST: usize = 8;
+
 /// Whether a digit or sign that reads as a letter stands between two letters of a token.
-fn is_disguised(token: &str) -> bool {
+fn is_disguised(token: &[u8]) -> bool {
+    let is_digest = token.len() >= SHORTEST_DIGEST && token.iter().all(u8::is_ascii_hexdigit);
+    if is_digest {
+        return false;
+    }
     let letter = |byte: &u8| byte.is_ascii_alphabetic() || !byte.is_ascii();
-    let bytes = token.as_bytes();
-    let (Some(first), Some(last)) = (bytes.iter().position(letter), bytes.iter().rposition(letter)) else {
+    let (Some(first), Some(last)) = (token.iter().position(letter), token.iter().rposition(letter)) else {
         return false;
     };
-    bytes.get(first..last).unwrap_or_default().iter().any(|&byte| read_leet(byte).is_some())
+    token.get(first..last).unwrap_or_default().iter().any(|&byte| read_leet(byte).is_some())
 }
 
 /// Writes `text` in rot13. Bytes stay where they are.
