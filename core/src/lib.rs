@@ -3,4 +3,5 @@
 
 pub mod authority;
 pub mod diagnostic;
+pub mod engine;
 pub mod span;

@@ -110,7 +110,10 @@ mod tests {
         assert_eq!(source.line_count(), 3);
         let lines: Vec<_> = (1..=3).map(|n| source.slice(source.line_span(n).unwrap())).collect();
         assert_eq!(lines, ["one\n", "two\r\n", "three"]);
-        assert_eq!((source.line_of(0), source.line_of(3), source.line_of(4), source.line_of(999)), (1, 1, 2, 3));
+        assert_eq!(
+            (source.line_of(0), source.line_of(3), source.line_of(4), source.line_of(999)),
+            (1, 1, 2, 3)
+        );
         assert_eq!(source.line_span(0), None);
         assert_eq!(source.line_span(4), None);
         assert_eq!(Source::new("b", "x\n").line_count(), 1);

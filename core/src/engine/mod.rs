@@ -1,0 +1,3 @@
+//! Judging one message: its text through the views, the matcher and the rules.
+
+pub mod views;
