@@ -193,9 +193,13 @@ impl<'a> Input<'a> {
     pub fn slice(&self, span: &EvidenceSpan) -> Option<&str> {
         let message = self.messages.get(span.message as usize)?;
         let text = message.parts.iter().find_map(|part| match (part, span.field) {
-            (Part::Text { text, at } | Part::ToolResult { text, at }, Field::Content) if *at == span.part => Some(text),
+            (Part::Text { text, at } | Part::ToolResult { text, at }, Field::Content) if *at == span.part => {
+                Some(text)
+            }
             (Part::Reasoning { text, at }, Field::Reasoning) if *at == span.part => Some(text),
-            (Part::ToolCall { arguments, at, .. }, Field::ToolCalls) if Some(*at) == span.part => Some(arguments),
+            (Part::ToolCall { arguments, at, .. }, Field::ToolCalls) if Some(*at) == span.part => {
+                Some(arguments)
+            }
             (Part::ToolCall { name, at, .. }, Field::ToolName) if Some(*at) == span.part => Some(name),
             _ => None,
         })?;

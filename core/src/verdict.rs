@@ -156,7 +156,11 @@ impl Tiers {
 
     /// Their names: `rules`, `screen`, `full`.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        ["rules", "screen", "full"].into_iter().enumerate().filter(move |(bit, _)| self.0 >> bit & 1 == 1).map(|it| it.1)
+        ["rules", "screen", "full"]
+            .into_iter()
+            .enumerate()
+            .filter(move |(bit, _)| self.0 >> bit & 1 == 1)
+            .map(|it| it.1)
     }
 }
 

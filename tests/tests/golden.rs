@@ -58,7 +58,8 @@ fn diagnostics() {
 #[test]
 fn documents_and_policies() {
     for path in documents("documents") {
-        let source = Arc::new(Source::new(format!("{}.md", name(&path)), std::fs::read_to_string(&path).unwrap()));
+        let source =
+            Arc::new(Source::new(format!("{}.md", name(&path)), std::fs::read_to_string(&path).unwrap()));
         let document = spec::parse(&source).document;
         let compiled = compile(&path);
         let policy = compiled.policy.as_ref().unwrap_or_else(|| panic!("{}", listing(&compiled.diagnostics)));
@@ -88,7 +89,8 @@ fn special() -> Vec<Diagnostic> {
     let circle = write("b.md", b"+++\nname = \"b\"\nextends = [\"a.md\"]\n+++\n");
     out.extend(compiler.file(circle).diagnostics);
     write("base.md", b"## A {#a authority=root}\n\nWhy.\n");
-    let overlay = write("overlay.md", b"+++\nname = \"o\"\nextends = [\"base.md\"]\n+++\n\n## {#a authority=user}\n");
+    let overlay =
+        write("overlay.md", b"+++\nname = \"o\"\nextends = [\"base.md\"]\n+++\n\n## {#a authority=user}\n");
     out.extend(compiler.file(overlay).diagnostics);
     out.extend(against());
     out
@@ -119,7 +121,8 @@ fn every_code_is_covered() {
     for path in documents("diagnostics") {
         seen.extend(compile(&path).diagnostics.iter().map(|it| it.code));
     }
-    let missing: Vec<&str> = Code::ALL.iter().filter(|code| !seen.contains(code)).map(|code| code.as_str()).collect();
+    let missing: Vec<&str> =
+        Code::ALL.iter().filter(|code| !seen.contains(code)).map(|code| code.as_str()).collect();
     assert!(missing.is_empty(), "no golden document causes {missing:?}");
 }
 

@@ -28,14 +28,19 @@ pub(crate) fn compile(name: &str) -> Result<Compiled, Stop> {
 /// Loads a policy, or shows why it cannot be used.
 pub(crate) fn policy(name: &str) -> Result<Policy, Stop> {
     if is_artifact(name) {
-        let bytes = std::fs::read(name).map_err(|error| Stop::Input(format!("cannot read `{name}`: {error}")))?;
+        let bytes =
+            std::fs::read(name).map_err(|error| Stop::Input(format!("cannot read `{name}`: {error}")))?;
         return artifact::decode(&bytes).map_err(|error| Stop::Input(format!("`{name}`: {error}")));
     }
     let compiled = compile(name)?;
     match compiled.policy {
         Some(policy) => Ok(policy),
         None => {
-            output::diagnostics(&mut anstream::AutoStream::auto(std::io::stderr()), &compiled.diagnostics, Severity::Error)?;
+            output::diagnostics(
+                &mut anstream::AutoStream::auto(std::io::stderr()),
+                &compiled.diagnostics,
+                Severity::Error,
+            )?;
             Err(Stop::Policy)
         }
     }
@@ -45,7 +50,8 @@ pub(crate) fn policy(name: &str) -> Result<Policy, Stop> {
 fn settings(path: Option<&Path>) -> Result<Settings, Stop> {
     let Some(path) = path else { return Ok(Settings::default()) };
     let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| Stop::Input(format!("cannot read `{shown}`: {error}")))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Stop::Input(format!("cannot read `{shown}`: {error}")))?;
     Settings::from_toml(&text).map_err(|error| Stop::Input(format!("`{shown}`: {error}")))
 }
 

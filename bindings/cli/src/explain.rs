@@ -16,7 +16,8 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Outcome, Stop> {
     let text = if args.text == "-" {
         let mut bytes = Vec::new();
         std::io::stdin().read_to_end(&mut bytes)?;
-        String::from_utf8(bytes).map_err(|error| Stop::Input(format!("standard input is not UTF-8: {error}")))?
+        String::from_utf8(bytes)
+            .map_err(|error| Stop::Input(format!("standard input is not UTF-8: {error}")))?
     } else {
         args.text.clone()
     };
@@ -28,9 +29,10 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Outcome, Stop> {
         Surface::Request => Message::text(Role::User, text.as_str()),
         Surface::Response => Message::text(Role::Assistant, text.as_str()),
         Surface::ToolResult => Message::text(Role::Tool, text.as_str()),
-        Surface::Reasoning => {
-            Message { role: Role::Assistant, parts: vec![Part::Reasoning { text: Cow::Borrowed(&text), at: None }] }
-        }
+        Surface::Reasoning => Message {
+            role: Role::Assistant,
+            parts: vec![Part::Reasoning { text: Cow::Borrowed(&text), at: None }],
+        },
         Surface::ToolCall => {
             let (name, arguments) = text.split_once(char::is_whitespace).unwrap_or((&text, ""));
             Message::tool_call(name, arguments.trim())
@@ -60,7 +62,16 @@ fn show(out: &mut impl Write, verdict: &Verdict, input: &Input<'_>) -> Result<()
         out,
         "{} {}",
         styled(output::of(verdict.action), verdict.action.as_str().to_uppercase()),
-        styled(DIM, format!("({} under {} {}, {} µs)", verdict.surface, policy.name(), policy.version(), verdict.elapsed_us))
+        styled(
+            DIM,
+            format!(
+                "({} under {} {}, {} µs)",
+                verdict.surface,
+                policy.name(),
+                policy.version(),
+                verdict.elapsed_us
+            )
+        )
     )?;
     if verdict.findings.is_empty() {
         writeln!(out, "No clause objects.")?;
@@ -70,15 +81,23 @@ fn show(out: &mut impl Write, verdict: &Verdict, input: &Input<'_>) -> Result<()
     }
     for lifted in &verdict.lifted {
         if let Some(clause) = verdict.clause_of_lifted(lifted) {
-            writeln!(out, "\n{} \"{}\" matches but is lifted by {}", styled(DIM, &clause.id), clause.title, lifted.by)?;
+            writeln!(
+                out,
+                "\n{} \"{}\" matches but is lifted by {}",
+                styled(DIM, &clause.id),
+                clause.title,
+                lifted.by
+            )?;
         }
     }
     for problem in &verdict.ignored {
         writeln!(out, "\nignored: {problem}")?;
     }
-    for (label, text) in
-        [("Shown to the user", verdict.message.as_deref()), ("Redacted", verdict.redacted()), ("Critique", verdict.critique.as_deref())]
-    {
+    for (label, text) in [
+        ("Shown to the user", verdict.message.as_deref()),
+        ("Redacted", verdict.redacted()),
+        ("Critique", verdict.critique.as_deref()),
+    ] {
         if let Some(text) = text {
             writeln!(out, "\n{}", styled(BOLD, label))?;
             for line in text.lines().flat_map(|line| wrap(line, WIDTH)) {
@@ -91,7 +110,11 @@ fn show(out: &mut impl Write, verdict: &Verdict, input: &Input<'_>) -> Result<()
     }
     let undecided: Vec<&str> = verdict.undecided().map(|clause| clause.id.as_str()).collect();
     if !undecided.is_empty() {
-        writeln!(out, "\n{}", styled(DIM, format!("Not decided for want of a model ({}):", undecided.len())))?;
+        writeln!(
+            out,
+            "\n{}",
+            styled(DIM, format!("Not decided for want of a model ({}):", undecided.len()))
+        )?;
         for line in wrap(&undecided.join(", "), WIDTH) {
             writeln!(out, "  {}", styled(DIM, line))?;
         }
@@ -99,7 +122,12 @@ fn show(out: &mut impl Write, verdict: &Verdict, input: &Input<'_>) -> Result<()
     Ok(())
 }
 
-fn show_finding(out: &mut impl Write, verdict: &Verdict, finding: &Finding, input: &Input<'_>) -> Result<(), Stop> {
+fn show_finding(
+    out: &mut impl Write,
+    verdict: &Verdict,
+    finding: &Finding,
+    input: &Input<'_>,
+) -> Result<(), Stop> {
     let Some(clause) = verdict.clause_of(finding) else { return Ok(()) };
     writeln!(
         out,
@@ -112,13 +140,14 @@ fn show_finding(out: &mut impl Write, verdict: &Verdict, finding: &Finding, inpu
     } else {
         format!("lines {} to {}", clause.source.line, clause.source.end_line)
     };
+    let edition = clause.source.edition.as_ref().map(|edition| format!(" ({edition})")).unwrap_or_default();
     writeln!(
         out,
         "{}",
         styled(
             DIM,
             format!(
-                "{}: {} at authority {}, {} {lines}",
+                "{}: {} at authority {}, {}{edition} {lines}",
                 clause.id,
                 clause.kind.as_str(),
                 clause.level,
@@ -151,7 +180,8 @@ fn show_finding(out: &mut impl Write, verdict: &Verdict, finding: &Finding, inpu
 fn show_span(out: &mut impl Write, span: &EvidenceSpan, input: &Input<'_>) -> Result<(), Stop> {
     let Some(text) = text_of(span, input) else { return Ok(()) };
     let (start, end) = (span.start as usize, span.end as usize);
-    let (Some(before), Some(found), Some(after)) = (text.get(..start), text.get(start..end), text.get(end..)) else {
+    let (Some(before), Some(found), Some(after)) = (text.get(..start), text.get(start..end), text.get(end..))
+    else {
         return Ok(());
     };
     let lead: String = tail(before.rsplit('\n').next().unwrap_or(""), 40);
@@ -165,7 +195,8 @@ fn show_span(out: &mut impl Write, span: &EvidenceSpan, input: &Input<'_>) -> Re
     .into_iter()
     .flatten()
     .collect();
-    let notes = if notes.is_empty() { String::new() } else { styled(DIM, format!("  ({})", notes.join(", "))) };
+    let notes =
+        if notes.is_empty() { String::new() } else { styled(DIM, format!("  ({})", notes.join(", "))) };
     writeln!(out, "    {lead}{}{rest}", styled(EVIDENCE.underline(), &shown))?;
     let marks = "^".repeat(shown.chars().count().max(1));
     writeln!(out, "    {}{}{notes}", " ".repeat(lead.chars().count()), styled(EVIDENCE, marks))?;
@@ -180,9 +211,13 @@ fn tail(text: &str, width: usize) -> String {
 fn text_of<'a>(span: &EvidenceSpan, input: &'a Input<'_>) -> Option<&'a str> {
     let message = input.messages.get(span.message as usize)?;
     message.parts.iter().find_map(|part| match (part, span.field) {
-        (Part::Text { text, at } | Part::ToolResult { text, at }, Field::Content) if *at == span.part => Some(&**text),
+        (Part::Text { text, at } | Part::ToolResult { text, at }, Field::Content) if *at == span.part => {
+            Some(&**text)
+        }
         (Part::Reasoning { text, at }, Field::Reasoning) if *at == span.part => Some(&**text),
-        (Part::ToolCall { arguments, at, .. }, Field::ToolCalls) if Some(*at) == span.part => Some(&**arguments),
+        (Part::ToolCall { arguments, at, .. }, Field::ToolCalls) if Some(*at) == span.part => {
+            Some(&**arguments)
+        }
         (Part::ToolCall { name, at, .. }, Field::ToolName) if Some(*at) == span.part => Some(&**name),
         _ => None,
     })

@@ -47,9 +47,11 @@ struct Clause {
 
 pub(crate) fn run(args: &InspectArgs) -> Result<Outcome, Stop> {
     let shown = args.document.display().to_string();
-    let text = std::fs::read(&args.document).map_err(|error| Stop::Input(format!("cannot read `{shown}`: {error}")))?;
-    let text = String::from_utf8(text)
-        .map_err(|error| Stop::Input(format!("`{shown}` is not UTF-8 at byte {}", error.utf8_error().valid_up_to())))?;
+    let text = std::fs::read(&args.document)
+        .map_err(|error| Stop::Input(format!("cannot read `{shown}`: {error}")))?;
+    let text = String::from_utf8(text).map_err(|error| {
+        Stop::Input(format!("`{shown}` is not UTF-8 at byte {}", error.utf8_error().valid_up_to()))
+    })?;
     let source = Arc::new(Source::new(shown.clone(), text));
     let parsed = spec::parse(&source);
     // A spec without rules is inspected as it is: that nothing says how its clauses are enforced is shown, not reported.
@@ -64,8 +66,12 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome, Stop> {
         let turns = examples().flat_map(|example| &example.turns);
         turns.filter(|turn| turn.judgment.as_ref().is_some_and(|it| it.label == label)).count()
     };
-    let mut footnotes: Vec<&str> =
-        document.sections.iter().flat_map(|section| &section.footnotes).map(|note| note.id.as_str()).collect();
+    let mut footnotes: Vec<&str> = document
+        .sections
+        .iter()
+        .flat_map(|section| &section.footnotes)
+        .map(|note| note.id.as_str())
+        .collect();
     footnotes.sort_unstable();
     footnotes.dedup();
     let report_of = |section: &Section| {
@@ -122,17 +128,27 @@ fn show(out: &mut impl Write, inspection: &Inspection) -> Result<(), Stop> {
     writeln!(out, "{headings} headings, {} clauses, {footnotes} footnotes", clauses.len())?;
     if *examples > 0 {
         let Answers { good, bad, ok } = answers;
-        writeln!(out, "{examples} example blocks with {comparisons} comparisons: {good} GOOD, {bad} BAD, {ok} OK")?;
+        writeln!(
+            out,
+            "{examples} example blocks with {comparisons} comparisons: {good} GOOD, {bad} BAD, {ok} OK"
+        )?;
     }
     writeln!(out)?;
     let width = clauses.iter().map(|clause| clause.id.len()).max().unwrap_or(0);
     writeln!(
         out,
         "{}",
-        styled(DIM, format!("{:>5}  {:width$}  {:9}  {:11}  {:8}  {:>8}  title", "line", "id", "authority", "kind", "enforced", "examples"))
+        styled(
+            DIM,
+            format!(
+                "{:>5}  {:width$}  {:9}  {:11}  {:8}  {:>8}  title",
+                "line", "id", "authority", "kind", "enforced", "examples"
+            )
+        )
     )?;
     for clause in clauses {
-        let tags = if clause.tags.is_empty() { String::new() } else { format!(" [{}]", clause.tags.join(",")) };
+        let tags =
+            if clause.tags.is_empty() { String::new() } else { format!(" [{}]", clause.tags.join(",")) };
         writeln!(
             out,
             "{:>5}  {:width$}  {:9}  {:11}  {:8}  {:>8}  {}{tags}",

@@ -5,7 +5,7 @@ use crate::output::{self, BOLD, DIM, styled};
 use crate::{Outcome, Stop, check};
 use brightline::artifact;
 use brightline::compiler::{ClauseReport, Compiled, Edit};
-use brightline::diagnostic::{Diagnostic, Severity};
+use brightline::diagnostic::{Code, Diagnostic, Severity};
 use brightline::policy::Kind;
 use brightline::span::Source;
 use serde::Serialize;
@@ -33,12 +33,15 @@ struct Named<'a> {
 
 pub(crate) fn run(args: &LintArgs) -> Result<Outcome, Stop> {
     if check::is_artifact(&args.policy) {
-        return Err(Stop::Input("lint reads policy documents; an artifact has been checked when it was compiled".into()));
+        return Err(Stop::Input(
+            "lint reads policy documents; an artifact has been checked when it was compiled".into(),
+        ));
     }
     let mut compiled = check::compile(&args.policy)?;
     if let Some(path) = &args.against {
         let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| Stop::Input(format!("cannot read `{shown}`: {error}")))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Stop::Input(format!("cannot read `{shown}`: {error}")))?;
         let mut against = compiled.against(&Arc::new(Source::new(shown, text)));
         if args.write {
             let count = against.edits.len();
@@ -83,16 +86,23 @@ fn report(out: &mut impl Write, compiled: &Compiled, verbose: bool) -> Result<()
     let words = ["full", "partial", "none", "unstated"];
     let coverage: Vec<String> =
         words.iter().map(|word| format!("{} {word}", compiled.report.count(word))).collect();
-    let (hits, misses) = clauses.iter().fold((0, 0), |sum, clause| (sum.0 + clause.hits, sum.1 + clause.misses));
+    let (hits, misses) =
+        clauses.iter().fold((0, 0), |sum, clause| (sum.0 + clause.hits, sum.1 + clause.misses));
     writeln!(out, "{} clauses: {}", clauses.len(), coverage.join(", "))?;
-    writeln!(out, "{hits} examples that must hit, {misses} that must not: all judged by their own rules")?;
+    let open = compiled.diagnostics.iter().filter(|it| it.code == Code::ExampleNotJudged).count();
+    let open = if open > 0 { format!(", {open} of them not decided without a model") } else { String::new() };
+    writeln!(out, "{hits} examples that must hit, {misses} that must not{open}")?;
     let hard: Vec<&ClauseReport> = clauses.iter().filter(|clause| clause.kind == Kind::Hard).collect();
     if !hard.is_empty() {
         let lifted: Vec<&str> =
             hard.iter().filter(|clause| !clause.liftable.never()).map(|clause| clause.id.as_str()).collect();
         let tried: usize = hard.iter().map(|clause| clause.liftable.tried).sum();
         if lifted.is_empty() {
-            writeln!(out, "no settings lift any of the {} hard clauses (proved over {tried} combinations)", hard.len())?;
+            writeln!(
+                out,
+                "no settings lift any of the {} hard clauses (proved over {tried} combinations)",
+                hard.len()
+            )?;
         } else {
             writeln!(out, "settings lift hard clauses: {}", lifted.join(", "))?;
         }
@@ -122,7 +132,11 @@ fn who(clause: &ClauseReport) -> String {
         (_, true) => "nobody can lift it".to_string(),
         _ if liftable.with_grant.is_empty() => format!("lifted by {}", liftable.by.join(", ")),
         _ if liftable.by.is_empty() => format!("with a grant lifted by {}", liftable.with_grant.join(", ")),
-        _ => format!("lifted by {}; with a grant by {}", liftable.by.join(", "), liftable.with_grant.join(", ")),
+        _ => format!(
+            "lifted by {}; with a grant by {}",
+            liftable.by.join(", "),
+            liftable.with_grant.join(", ")
+        ),
     }
 }
 
@@ -173,7 +187,8 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<Outcome, Stop> {
     let policy = check::policy(&args.policy)?;
     let bytes = artifact::encode(&policy);
     let shown = args.output.display();
-    std::fs::write(&args.output, &bytes).map_err(|error| Stop::Input(format!("cannot write `{shown}`: {error}")))?;
+    std::fs::write(&args.output, &bytes)
+        .map_err(|error| Stop::Input(format!("cannot write `{shown}`: {error}")))?;
     output::notice(&format!(
         "{shown}: {} {}, {} clauses, {} bytes, hash {}",
         policy.name(),

@@ -47,7 +47,11 @@ enum Stop {
 
 impl From<std::io::Error> for Stop {
     fn from(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::BrokenPipe { Self::Closed } else { Self::Input(error.to_string()) }
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Self::Closed
+        } else {
+            Self::Input(error.to_string())
+        }
     }
 }
 

@@ -52,7 +52,8 @@ pub(crate) fn styled(style: Style, text: impl std::fmt::Display) -> String {
 /// Shows diagnostics with the source around each.
 pub(crate) fn diagnostics(out: &mut impl Write, all: &[Diagnostic], least: Severity) -> Result<(), Stop> {
     let color = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
-    let theme = if color { miette::GraphicalTheme::unicode() } else { miette::GraphicalTheme::unicode_nocolor() };
+    let theme =
+        if color { miette::GraphicalTheme::unicode() } else { miette::GraphicalTheme::unicode_nocolor() };
     let handler = miette::GraphicalReportHandler::new_themed(theme).with_links(false).with_width(110);
     for diagnostic in all.iter().filter(|it| it.severity() >= least) {
         let mut text = String::new();
@@ -131,7 +132,9 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
-        let full = lines.last().is_some_and(|line| !line.is_empty() && line.chars().count() + word.chars().count() >= width);
+        let full = lines
+            .last()
+            .is_some_and(|line| !line.is_empty() && line.chars().count() + word.chars().count() >= width);
         if full {
             lines.push(String::new());
         }

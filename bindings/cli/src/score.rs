@@ -72,7 +72,9 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<Outcome, Stop> {
     let output: Box<dyn Write + Send> = match &args.output {
         Some(path) => {
             let create = File::create(path);
-            Box::new(create.map_err(|error| Stop::Input(format!("cannot write `{}`: {error}", path.display())))?)
+            Box::new(
+                create.map_err(|error| Stop::Input(format!("cannot write `{}`: {error}", path.display())))?,
+            )
         }
         None => Box::new(std::io::stdout()),
     };
@@ -112,7 +114,9 @@ fn progress(size: Option<u64>, quiet: bool) -> indicatif::ProgressBar {
     match size {
         Some(size) if !quiet && std::io::stderr().is_terminal() => {
             let bar = indicatif::ProgressBar::new(size);
-            let style = indicatif::ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+            let style = indicatif::ProgressStyle::with_template(
+                "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+            );
             bar.with_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()))
         }
         _ => indicatif::ProgressBar::hidden(),

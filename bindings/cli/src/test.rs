@@ -29,7 +29,11 @@ pub(crate) fn run(args: &TestArgs) -> Result<Outcome, Stop> {
         examples = compiled.report.clauses.iter().map(|clause| clause.hits + clause.misses).sum();
         bad_examples = compiled.diagnostics.iter().filter(|it| it.code == Code::ExampleMisjudged).count();
         output::diagnostics(&mut out, &compiled.diagnostics, Severity::Error)?;
-        if compiled.diagnostics.iter().any(|it| it.severity() == Severity::Error && it.code != Code::ExampleMisjudged) {
+        if compiled
+            .diagnostics
+            .iter()
+            .any(|it| it.severity() == Severity::Error && it.code != Code::ExampleMisjudged)
+        {
             out.flush()?;
             return Err(Stop::Policy);
         }
@@ -50,7 +54,13 @@ pub(crate) fn run(args: &TestArgs) -> Result<Outcome, Stop> {
     } else {
         for failure in &failures {
             let name = failure.id.as_deref().unwrap_or("case");
-            writeln!(out, "{} {}:{} {name}", styled(output::of(Action::Block), "FAIL"), failure.file, failure.line)?;
+            writeln!(
+                out,
+                "{} {}:{} {name}",
+                styled(output::of(Action::Block), "FAIL"),
+                failure.file,
+                failure.line
+            )?;
             if let Some(why) = &failure.why {
                 writeln!(out, "  {}", styled(output::DIM, why))?;
             }
@@ -58,7 +68,11 @@ pub(crate) fn run(args: &TestArgs) -> Result<Outcome, Stop> {
                 writeln!(out, "  {problem}")?;
             }
         }
-        writeln!(out, "examples: {} of {examples} judged as they say", examples - bad_examples.min(examples))?;
+        writeln!(
+            out,
+            "examples: {} of {examples} judged as they say",
+            examples - bad_examples.min(examples)
+        )?;
         if !args.cases.is_empty() {
             writeln!(out, "cases: {passed} passed, {} failed", failures.len())?;
         }

@@ -3,7 +3,8 @@
 use crate::compiler::{MAX_CLAUSES, MAX_LITERAL_BYTES, MAX_PATTERNS, MAX_REGEX_MATCH, MIN_PATTERN_BYTES};
 use crate::engine::matcher::build_regex;
 use crate::policy::{
-    ArgumentTest, Atom, Clause, Comparison, Condition, Force, Kind, LABELS, PatternKind, PolicyData, Rule, TextTest, Threshold, Trigger,
+    ArgumentTest, Atom, Clause, Comparison, Condition, Force, Kind, LABELS, PatternKind, PolicyData, Rule,
+    TextTest, Threshold, Trigger,
 };
 use std::collections::HashSet;
 
@@ -59,7 +60,11 @@ fn index(what: &str, at: u32, len: usize) -> Result<(), String> {
 }
 
 fn check_clause(clause: &Clause) -> Result<(), String> {
-    limit("bytes of a clause's text", clause.id.len() + clause.title.len() + clause.rationale.len(), MAX_TEXT)?;
+    limit(
+        "bytes of a clause's text",
+        clause.id.len() + clause.title.len() + clause.rationale.len(),
+        MAX_TEXT,
+    )?;
     let switchable = matches!(clause.kind, Kind::DefaultOn | Kind::DefaultOff);
     if clause.switch.is_some_and(|principal| !switchable || !principal.reaches(clause.level)) {
         return Err(format!("`{}` has a switch beyond its level or kind", clause.id));
@@ -101,7 +106,9 @@ fn check_atom(atom: &Atom, data: &PolicyData) -> Result<(), String> {
     };
     match atom {
         Atom::Match { set, .. } => index("set", *set, data.sets.len()),
-        Atom::Count { set, compare, .. } => index("set", *set, data.sets.len()).and_then(|()| finite(compare)),
+        Atom::Count { set, compare, .. } => {
+            index("set", *set, data.sets.len()).and_then(|()| finite(compare))
+        }
         Atom::Near { first, second, .. } => {
             index("set", *first, data.sets.len()).and_then(|()| index("set", *second, data.sets.len()))
         }
@@ -122,15 +129,18 @@ fn check_atom(atom: &Atom, data: &PolicyData) -> Result<(), String> {
             if let ArgumentTest::Text(test) = test { check_text_test(test) } else { Ok(()) }
         }
         Atom::ToolName(test) => check_text_test(test),
-        Atom::Personal { .. } | Atom::Secret { .. } | Atom::Scope(_) | Atom::Tag(_) | Atom::Untrusted => Ok(()),
+        Atom::Personal { .. } | Atom::Secret { .. } | Atom::Scope(_) | Atom::Tag(_) | Atom::Untrusted => {
+            Ok(())
+        }
     }
 }
 
 fn check_text_test(test: &TextTest) -> Result<(), String> {
     match test {
-        TextTest::Matches(source) if source.len() > 1 << 12 || build_regex(source).is_none() => {
-            Err(format!("the regular expression `{}` cannot be built", source.chars().take(80).collect::<String>()))
-        }
+        TextTest::Matches(source) if source.len() > 1 << 12 || build_regex(source).is_none() => Err(format!(
+            "the regular expression `{}` cannot be built",
+            source.chars().take(80).collect::<String>()
+        )),
         _ => Ok(()),
     }
 }

@@ -30,7 +30,9 @@ pub enum ArtifactError {
     #[error("not a compiled policy: the first bytes are not `BLP`")]
     NotAnArtifact,
     /// Written by another version.
-    #[error("the artifact has format version {0}, this build reads {FORMAT_VERSION}: compile the policy again")]
+    #[error(
+        "the artifact has format version {0}, this build reads {FORMAT_VERSION}: compile the policy again"
+    )]
     Version(u8),
     /// Bytes are missing or left over.
     #[error("the artifact holds {found} bytes of content, its header says {expected}")]

@@ -3,8 +3,8 @@
 use super::Compiled;
 use crate::authority::Level;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::spec::{Document, Section, fingerprint, parse};
 use crate::span::{Source, Span};
+use crate::spec::{Document, Section, fingerprint, parse};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,7 +40,8 @@ impl Compiled {
                 continue;
             }
             let mut report = |code, message: String, help: String| {
-                out.diagnostics.push(Diagnostic::new(code, &draft.document, draft.heading, message).help(help));
+                out.diagnostics
+                    .push(Diagnostic::new(code, &draft.document, draft.heading, message).help(help));
             };
             let (first, last) = (draft.source.line, draft.source.end_line);
             let cited = format!("lines {first} to {last} of {}", draft.source.document);
@@ -48,7 +49,10 @@ impl Compiled {
             if marked_up {
                 match section {
                     None => {
-                        let known = parsed.sections.iter().filter_map(|it| it.attributes.id.as_ref().map(|id| id.value.as_str()));
+                        let known = parsed
+                            .sections
+                            .iter()
+                            .filter_map(|it| it.attributes.id.as_ref().map(|id| id.value.as_str()));
                         let help = crate::suggest::help(&draft.id, known, "ids");
                         let message = format!("{} has no clause `{}`", draft.source.document, draft.id);
                         report(Code::AgainstMissing, message, help);
@@ -57,7 +61,10 @@ impl Compiled {
                         let level = level_of(section);
                         if level.is_some_and(|level| level != draft.level) {
                             let theirs = level.map_or("", Level::as_str);
-                            let message = format!("`{}` stands at level `{theirs}` there, `{}` here", draft.id, draft.level);
+                            let message = format!(
+                                "`{}` stands at level `{theirs}` there, `{}` here",
+                                draft.id, draft.level
+                            );
                             report(Code::AgainstLevel, message, format!("write `authority={theirs}`"));
                         }
                     }
@@ -75,28 +82,49 @@ impl Compiled {
                 Some(known) if *known == print => (first, last),
                 Some(known) => match find(&parsed, last - first + 1, known) {
                     Some((first, last)) => {
-                        let message = format!("the text of `{}` stands on lines {first} to {last} now, not on {cited}", draft.id);
-                        report(Code::AgainstTextMoved, message, format!("write `source={first}-{last}@{known}`"));
+                        let message = format!(
+                            "the text of `{}` stands on lines {first} to {last} now, not on {cited}",
+                            draft.id
+                        );
+                        report(
+                            Code::AgainstTextMoved,
+                            message,
+                            format!("write `source={first}-{last}@{known}`"),
+                        );
                         (first, last)
                     }
                     None => {
-                        let message = format!("the text of `{}` has changed: {cited} have the fingerprint {print}, not {known}", draft.id);
+                        let message = format!(
+                            "the text of `{}` has changed: {cited} have the fingerprint {print}, not {known}",
+                            draft.id
+                        );
                         report(
                             Code::AgainstTextChanged,
                             message,
-                            format!("read it, bring the clause up to date, then write `source={first}-{last}@{print}`"),
+                            format!(
+                                "read it, bring the clause up to date, then write `source={first}-{last}@{print}`"
+                            ),
                         );
                         (first, last)
                     }
                 },
                 None => {
                     let message = format!("`{}` cites {cited} without a fingerprint", draft.id);
-                    report(Code::AgainstNoFingerprint, message, format!("write `source={first}-{last}@{print}`"));
+                    report(
+                        Code::AgainstNoFingerprint,
+                        message,
+                        format!("write `source={first}-{last}@{print}`"),
+                    );
                     (first, last)
                 }
             };
-            if let Some(section) = section.filter(|section| place.0 < section.line || place.1 > section.end_line) {
-                let message = format!("{cited} lie outside the section of `{}`, lines {} to {}", draft.id, section.line, section.end_line);
+            if let Some(section) =
+                section.filter(|section| place.0 < section.line || place.1 > section.end_line)
+            {
+                let message = format!(
+                    "{cited} lie outside the section of `{}`, lines {} to {}",
+                    draft.id, section.line, section.end_line
+                );
                 let help = format!("write `source={}-{}`", section.line, section.end_line);
                 report(Code::AgainstLines, message, help);
             }
@@ -127,7 +155,11 @@ fn edit(draft: &super::clauses::Draft, value: &str) -> Option<Edit> {
     let document = old.rsplit_once(':').map_or(String::new(), |(document, _)| format!("{document}:"));
     let start = draft.heading.start as usize + at;
     let text = format!("{document}{value}");
-    (text != old).then(|| Edit { document: Arc::clone(&draft.document), span: Span::new(start, start + len), text })
+    (text != old).then(|| Edit {
+        document: Arc::clone(&draft.document),
+        span: Span::new(start, start + len),
+        text,
+    })
 }
 
 fn level_of(section: &Section) -> Option<Level> {

@@ -26,19 +26,31 @@ pub(super) fn conditions(rules: &[Located<'_>], atoms: &[Atom], diagnostics: &mu
             .iter()
             .map(|surface| {
                 let silent = draft.kind == Kind::Exception && !authority_speaks(&rule.when, atoms, surface);
-                let found = if silent { Satisfiable::Never } else { satisfiable(&[Formula::Matches(rule)], atoms, surface) };
+                let found = if silent {
+                    Satisfiable::Never
+                } else {
+                    satisfiable(&[Formula::Matches(rule)], atoms, surface)
+                };
                 (surface, found)
             })
             .collect();
         if outcome.iter().all(|(_, found)| *found == Satisfiable::Never) {
-            let never = rule.on.iter().all(|surface| satisfiable(&[Formula::Holds(&rule.when)], atoms, surface) == Satisfiable::Never);
+            let never = rule.on.iter().all(|surface| {
+                satisfiable(&[Formula::Holds(&rule.when)], atoms, surface) == Satisfiable::Never
+            });
             if never {
                 let message = format!("the condition of `{}` holds for no message", draft.id);
-                report(Code::ConditionAlwaysFalse, message, "its parts contradict one another, or do not exist on these surfaces");
+                report(
+                    Code::ConditionAlwaysFalse,
+                    message,
+                    "its parts contradict one another, or do not exist on these surfaces",
+                );
             } else {
                 let message = format!("no message can trigger this rule of `{}`", draft.id);
                 let help = match draft.kind {
-                    Kind::Exception => "only text with authority triggers an exception: look at `request.` or judge requests",
+                    Kind::Exception => {
+                        "only text with authority triggers an exception: look at `request.` or judge requests"
+                    }
                     _ => "`unless` excuses everything that `when` finds",
                 };
                 report(Code::ClauseUnreachable, message, help);
@@ -48,10 +60,15 @@ pub(super) fn conditions(rules: &[Located<'_>], atoms: &[Atom], diagnostics: &mu
         for (surface, found) in &outcome {
             if *found == Satisfiable::Never {
                 let message = format!("the condition of `{}` cannot hold on `{surface}`", draft.id);
-                report(Code::ConditionWrongSurface, message, "take the surface out of `on`, or look at `request.` or `response.`");
+                report(
+                    Code::ConditionWrongSurface,
+                    message,
+                    "take the surface out of `on`, or look at `request.` or `response.`",
+                );
             }
             if satisfiable(&[Formula::DoesNotMatch(rule)], atoms, *surface) == Satisfiable::Never {
-                let message = format!("the condition of `{}` holds for every message on `{surface}`", draft.id);
+                let message =
+                    format!("the condition of `{}` holds for every message on `{surface}`", draft.id);
                 report(Code::ConditionAlwaysTrue, message, "a rule that always matches judges nothing");
             }
         }
@@ -85,35 +102,48 @@ pub(super) fn conflicts(rules: &[Located<'_>], atoms: &[Atom], diagnostics: &mut
                 continue;
             }
             let strict = |rule: &Rule| rule.action >= Action::Revise;
-            let problem = left.rule.on.iter().filter(|surface| right.rule.on.contains(*surface)).find_map(|surface| {
-                let never = |formulas: &[Formula<'_>]| satisfiable(formulas, atoms, surface) == Satisfiable::Never;
-                let both_strict = strict(left.rule) && strict(right.rule);
-                if both_strict && (idle(left.rule) || idle(right.rule)) {
-                    let way_out = [Formula::DoesNotMatch(left.rule), Formula::DoesNotMatch(right.rule)];
-                    if never(&way_out) {
-                        return Some(format!("no message on `{surface}` satisfies both `{}` and `{}`", left.draft.id, right.draft.id));
+            let problem =
+                left.rule.on.iter().filter(|surface| right.rule.on.contains(*surface)).find_map(|surface| {
+                    let never = |formulas: &[Formula<'_>]| {
+                        satisfiable(formulas, atoms, surface) == Satisfiable::Never
+                    };
+                    let both_strict = strict(left.rule) && strict(right.rule);
+                    if both_strict && (idle(left.rule) || idle(right.rule)) {
+                        let way_out = [Formula::DoesNotMatch(left.rule), Formula::DoesNotMatch(right.rule)];
+                        if never(&way_out) {
+                            return Some(format!(
+                                "no message on `{surface}` satisfies both `{}` and `{}`",
+                                left.draft.id, right.draft.id
+                            ));
+                        }
                     }
-                }
-                let (allow, forbid) = match (left.rule.action, right.rule.action) {
-                    (Action::Allow, action) if action >= Action::Revise => (left, right),
-                    (action, Action::Allow) if action >= Action::Revise => (right, left),
-                    _ => return None,
-                };
-                let same = never(&[Formula::Matches(allow.rule), Formula::DoesNotMatch(forbid.rule)])
-                    || never(&[Formula::Matches(forbid.rule), Formula::DoesNotMatch(allow.rule)]);
-                same.then(|| format!("`{}` allows on `{surface}` what `{}` forbids", allow.draft.id, forbid.draft.id))
-            });
+                    let (allow, forbid) = match (left.rule.action, right.rule.action) {
+                        (Action::Allow, action) if action >= Action::Revise => (left, right),
+                        (action, Action::Allow) if action >= Action::Revise => (right, left),
+                        _ => return None,
+                    };
+                    let same = never(&[Formula::Matches(allow.rule), Formula::DoesNotMatch(forbid.rule)])
+                        || never(&[Formula::Matches(forbid.rule), Formula::DoesNotMatch(allow.rule)]);
+                    same.then(|| {
+                        format!(
+                            "`{}` allows on `{surface}` what `{}` forbids",
+                            allow.draft.id, forbid.draft.id
+                        )
+                    })
+                });
             if let Some(message) = problem {
                 let (code, help) = if left.draft.level == Level::Root {
                     (Code::DemandsConflictRoot, "two root clauses in conflict: the safe side wins")
                 } else {
-                    (Code::DemandsConflict, "give one of them a higher level, narrow it, or write an exception")
+                    (
+                        Code::DemandsConflict,
+                        "give one of them a higher level, narrow it, or write an exception",
+                    )
                 };
                 let line = left.draft.document.line_of(left.when.start as usize);
-                diagnostics.push(
-                    Diagnostic::new(code, &right.draft.document, right.when, message)
-                        .help(format!("{help}; the other rule is on line {line} of {}", left.draft.document.name())),
-                );
+                diagnostics.push(Diagnostic::new(code, &right.draft.document, right.when, message).help(
+                    format!("{help}; the other rule is on line {line} of {}", left.draft.document.name()),
+                ));
             }
         }
     }

@@ -1,12 +1,12 @@
 //! Headings → clauses.
 
 use super::front::Front;
-use crate::suggest;
 use crate::authority::{Level, Principal, Priority};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::policy::{Kind, SourceRef};
-use crate::spec::Section;
 use crate::span::{Source, Span};
+use crate::spec::Section;
+use crate::suggest;
 use std::sync::Arc;
 
 /// A clause while it is compiled.
@@ -73,7 +73,8 @@ pub(super) fn read(
             "kind" => match Kind::from_word(&value.value) {
                 Some(known) => kind = known,
                 None => {
-                    let help = suggest::help(&value.value, Kind::ALL.iter().map(|kind| kind.as_str()), "kinds");
+                    let help =
+                        suggest::help(&value.value, Kind::ALL.iter().map(|kind| kind.as_str()), "kinds");
                     report(Code::KindUnknown, value.span, format!("unknown kind `{}`", value.value), help);
                 }
             },
@@ -93,16 +94,29 @@ pub(super) fn read(
                     report(Code::AttributeInvalid, value.span, message, words(&["true", "false"]));
                 }
             },
-            "tags" => tags = value.value.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_string).collect(),
+            "tags" => {
+                tags = value
+                    .value
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|tag| !tag.is_empty())
+                    .map(str::to_string)
+                    .collect()
+            }
             "priority" => match Priority::from_word(&value.value) {
                 Some(known) => priority = known,
                 None => {
                     let known = Priority::ALL.iter().map(|priority| priority.as_str());
                     let help = suggest::help(&value.value, known, "priorities");
-                    report(Code::AttributeInvalid, value.span, format!("unknown priority `{}`", value.value), help);
+                    report(
+                        Code::AttributeInvalid,
+                        value.span,
+                        format!("unknown priority `{}`", value.value),
+                        help,
+                    );
                 }
             },
-            "source" => match source_ref(&value.value, front.source.as_deref()) {
+            "source" => match source_ref(&value.value, front.source.as_deref(), front.edition.as_deref()) {
                 Some(reference) => source = Some(reference),
                 None => {
                     let message = format!("cannot read `source={}`", value.value);
@@ -120,19 +134,33 @@ pub(super) fn read(
     if let Some((principal, span)) = switch {
         if !matches!(kind, Kind::DefaultOn | Kind::DefaultOff) {
             let message = format!("`switch` on a clause of kind `{kind}`");
-            report(Code::AttributeMisplaced, span, message, "only `default_on` and `default_off` have a switch".into());
+            report(
+                Code::AttributeMisplaced,
+                span,
+                message,
+                "only `default_on` and `default_off` have a switch".into(),
+            );
         } else if !principal.reaches(level) {
             let message = format!("the {principal} does not reach a clause of level `{level}`");
-            let help = format!("its rank is `{}`: lower the clause's authority or name somebody above", principal.rank());
+            let help = format!(
+                "its rank is `{}`: lower the clause's authority or name somebody above",
+                principal.rank()
+            );
             report(Code::RuleAboveClause, span, message, help);
         }
     }
     if waivable && kind != Kind::Protection {
         let message = format!("`waivable` on a clause of kind `{kind}`");
-        report(Code::AttributeMisplaced, section.heading, message, "only a `protection` can be waived".into());
+        report(
+            Code::AttributeMisplaced,
+            section.heading,
+            message,
+            "only a `protection` can be waived".into(),
+        );
     }
     let place = SourceRef {
         document: document.name().to_string(),
+        edition: None,
         line: section.line,
         end_line: section.end_line,
         fingerprint: None,
@@ -156,7 +184,7 @@ pub(super) fn read(
 }
 
 /// `[document:]first-last[@fingerprint]`
-fn source_ref(text: &str, document: Option<&str>) -> Option<SourceRef> {
+fn source_ref(text: &str, published: Option<&str>, edition: Option<&str>) -> Option<SourceRef> {
     let (text, fingerprint) = match text.split_once('@') {
         Some((text, print)) if print.len() == 8 && print.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
             (text, Some(print.to_ascii_lowercase()))
@@ -166,11 +194,19 @@ fn source_ref(text: &str, document: Option<&str>) -> Option<SourceRef> {
     };
     let (document, lines) = match text.rsplit_once(':') {
         Some((document, lines)) => (document, lines),
-        None => (document?, text),
+        None => (published?, text),
     };
+    // The edition is that of the document the front matter names.
+    let edition = edition.filter(|_| published == Some(document)).map(str::to_string);
     let (first, last) = lines.split_once('-').unwrap_or((lines, lines));
     let (line, end_line) = (first.parse().ok()?, last.parse().ok()?);
-    (line >= 1 && line <= end_line).then(|| SourceRef { document: document.to_string(), line, end_line, fingerprint })
+    (line >= 1 && line <= end_line).then(|| SourceRef {
+        document: document.to_string(),
+        edition,
+        line,
+        end_line,
+        fingerprint,
+    })
 }
 
 #[cfg(test)]
@@ -179,13 +215,13 @@ mod tests {
 
     #[test]
     fn source_references() {
-        let read = |text| source_ref(text, Some("spec.md"));
+        let read = |text| source_ref(text, Some("spec.md"), Some("2"));
         assert_eq!(read("5-9").map(|it| (it.document, it.line, it.end_line)), Some(("spec.md".into(), 5, 9)));
         assert_eq!(read("7@1F3a9c2e").and_then(|it| it.fingerprint), Some("1f3a9c2e".into()));
         assert_eq!(read("a.md:3-3").map(|it| it.document), Some("a.md".into()));
         for bad in ["", "x", "9-5", "0-4", "5-9@xyz", "5-9@", "-"] {
             assert_eq!(read(bad), None, "{bad}");
         }
-        assert_eq!(source_ref("5-9", None), None);
+        assert_eq!(source_ref("5-9", None, None), None);
     }
 }

@@ -27,7 +27,8 @@ pub(super) fn satisfiable(formulas: &[Formula<'_>], atoms: &[Atom], surface: Sur
     used.dedup();
     let mut search = Search { formulas, atoms, used, values: vec![None; atoms.len()], steps: 0 };
     for &atom in &search.used.clone() {
-        let possible = search.atoms.get(atom as usize).is_some_and(|atom| surfaces_of(atom).contains(surface));
+        let possible =
+            search.atoms.get(atom as usize).is_some_and(|atom| surfaces_of(atom).contains(surface));
         if !possible {
             search.set(atom, Some(false));
         }
@@ -103,8 +104,12 @@ impl Search<'_> {
                 Truth::True => {}
             }
         }
-        let Some((index, &atom)) =
-            self.used.iter().enumerate().skip(next).find(|(_, atom)| self.values.get(**atom as usize) == Some(&None))
+        let Some((index, &atom)) = self
+            .used
+            .iter()
+            .enumerate()
+            .skip(next)
+            .find(|(_, atom)| self.values.get(**atom as usize) == Some(&None))
         else {
             return Some(!open && self.consistent());
         };
@@ -148,10 +153,8 @@ impl Search<'_> {
                     return false;
                 }
             }
-            let same_number: Vec<(Comparison, bool)> = assigned
-                .iter()
-                .filter_map(|(other, value)| Some((compared(left, other)?, *value)))
-                .collect();
+            let same_number: Vec<(Comparison, bool)> =
+                assigned.iter().filter_map(|(other, value)| Some((compared(left, other)?, *value))).collect();
             if same_number.len() > 1 && !some_number(&same_number, is_count(left)) {
                 return false;
             }
@@ -163,7 +166,9 @@ impl Search<'_> {
 /// If both atoms compare the same number, how the second does.
 fn compared(reference: &Atom, atom: &Atom) -> Option<Comparison> {
     match (reference, atom) {
-        (Atom::Count { set: a, place: p, .. }, Atom::Count { set: b, place: q, compare }) if a == b && p == q => {
+        (Atom::Count { set: a, place: p, .. }, Atom::Count { set: b, place: q, compare })
+            if a == b && p == q =>
+        {
             Some(*compare)
         }
         (Atom::Count { set: a, place: p, .. }, Atom::Match { set: b, place: q }) if a == b && p == q => {
@@ -173,7 +178,9 @@ fn compared(reference: &Atom, atom: &Atom) -> Option<Comparison> {
             Atom::Label { label: a, place: p, threshold: Threshold::Score(_) },
             Atom::Label { label: b, place: q, threshold: Threshold::Score(compare) },
         ) if a == b && p == q => Some(*compare),
-        (Atom::Like { clause: a, place: p, .. }, Atom::Like { clause: b, place: q, compare }) if a == b && p == q => {
+        (Atom::Like { clause: a, place: p, .. }, Atom::Like { clause: b, place: q, compare })
+            if a == b && p == q =>
+        {
             Some(*compare)
         }
         (Atom::Length { place: p, .. }, Atom::Length { place: q, compare }) if p == q => Some(*compare),
@@ -227,7 +234,9 @@ fn implies(first: &Atom, second: &Atom) -> bool {
             Atom::Label { label: b, place: q, threshold: Threshold::AtFpr(loose) },
         ) => a == b && p == q && strict <= loose,
         (Atom::ToolName(a), Atom::ToolName(b)) => text_implies(a, b),
-        (Atom::ToolArgument { path: a, .. }, Atom::ToolArgument { path: b, test: ArgumentTest::Present }) => a == b,
+        (Atom::ToolArgument { path: a, .. }, Atom::ToolArgument { path: b, test: ArgumentTest::Present }) => {
+            a == b
+        }
         (atom, Atom::Untrusted) => atom.place() == Some(Place::Untrusted),
         _ => false,
     }
@@ -238,9 +247,10 @@ fn text_implies(first: &TextTest, second: &TextTest) -> bool {
         (TextTest::OneOf(list), test) => list.iter().all(|text| passes(test, text) == Some(true)),
         (TextTest::StartsWith(long), TextTest::StartsWith(short)) => long.starts_with(short.as_str()),
         (TextTest::EndsWith(long), TextTest::EndsWith(short)) => long.ends_with(short.as_str()),
-        (TextTest::StartsWith(long) | TextTest::EndsWith(long) | TextTest::Contains(long), TextTest::Contains(short)) => {
-            long.contains(short.as_str())
-        }
+        (
+            TextTest::StartsWith(long) | TextTest::EndsWith(long) | TextTest::Contains(long),
+            TextTest::Contains(short),
+        ) => long.contains(short.as_str()),
         _ => false,
     }
 }
@@ -255,7 +265,9 @@ fn excludes(first: &Atom, second: &Atom) -> bool {
         (TextTest::StartsWith(a), TextTest::StartsWith(b)) => {
             !a.starts_with(b.as_str()) && !b.starts_with(a.as_str())
         }
-        (TextTest::EndsWith(a), TextTest::EndsWith(b)) => !a.ends_with(b.as_str()) && !b.ends_with(a.as_str()),
+        (TextTest::EndsWith(a), TextTest::EndsWith(b)) => {
+            !a.ends_with(b.as_str()) && !b.ends_with(a.as_str())
+        }
         _ => false,
     }
 }
@@ -325,7 +337,9 @@ mod tests {
     fn tool_atoms_are_false_where_there_is_no_tool() {
         let atoms = [Atom::ToolName(TextTest::Contains("x".into()))];
         let condition = Condition(vec![Op::Atom(0)]);
-        for (surface, expected) in [(Surface::Request, Satisfiable::Never), (Surface::ToolCall, Satisfiable::Yes)] {
+        for (surface, expected) in
+            [(Surface::Request, Satisfiable::Never), (Surface::ToolCall, Satisfiable::Yes)]
+        {
             assert_eq!(satisfiable(&[Formula::Holds(&condition)], &atoms, surface), expected);
         }
     }

@@ -5,8 +5,8 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::engine::Guard;
 use crate::message::{Input, Message, Role, Surface};
 use crate::policy::{Coverage, Truth};
-use crate::spec::{Label, Section};
 use crate::span::{Source, Span};
+use crate::spec::{Label, Section};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,7 +43,16 @@ pub(super) fn read(
         }
         match parse(line) {
             Ok((hit, tags, request, surface, text)) => {
-                out.push(Example { clause, hit, tags, request, surface, text, source: Arc::clone(source), span });
+                out.push(Example {
+                    clause,
+                    hit,
+                    tags,
+                    request,
+                    surface,
+                    text,
+                    source: Arc::clone(source),
+                    span,
+                });
             }
             Err(message) => diagnostics.push(
                 Diagnostic::new(Code::ExamplesInvalid, source, span, message)
@@ -56,11 +65,15 @@ pub(super) fn read(
 type Parsed = (bool, Vec<String>, Option<String>, Surface, String);
 
 fn parse(line: &str) -> Result<Parsed, String> {
-    let (head, rest) = line.split_once(':').ok_or_else(|| "an example begins with `hits:` or `misses:`".to_string())?;
+    let (head, rest) =
+        line.split_once(':').ok_or_else(|| "an example begins with `hits:` or `misses:`".to_string())?;
     let (word, tags) = match head.split_once('[') {
         Some((word, tags)) => {
             let tags = tags.trim_end().strip_suffix(']').ok_or_else(|| "`[` is not closed".to_string())?;
-            (word.trim(), tags.split(',').map(|tag| tag.trim().to_string()).filter(|tag| !tag.is_empty()).collect())
+            (
+                word.trim(),
+                tags.split(',').map(|tag| tag.trim().to_string()).filter(|tag| !tag.is_empty()).collect(),
+            )
         }
         None => (head.trim(), Vec::new()),
     };
@@ -74,8 +87,10 @@ fn parse(line: &str) -> Result<Parsed, String> {
         None => (None, rest),
     };
     let piece = |text: &str| -> Result<(Surface, String), String> {
-        let (surface, text) = text.split_once(':').ok_or_else(|| format!("`{}` names no surface", text.trim()))?;
-        let surface = Surface::from_word(surface.trim()).ok_or_else(|| format!("unknown surface `{}`", surface.trim()))?;
+        let (surface, text) =
+            text.split_once(':').ok_or_else(|| format!("`{}` names no surface", text.trim()))?;
+        let surface = Surface::from_word(surface.trim())
+            .ok_or_else(|| format!("unknown surface `{}`", surface.trim()))?;
         Ok((surface, text.trim().replace("\\n", "\n")))
     };
     let request = match first.map(piece).transpose()? {
@@ -143,7 +158,12 @@ pub(super) fn contradictions(examples: &[Example], diagnostics: &mut Vec<Diagnos
 }
 
 /// Lets the rules judge their own examples.
-pub(super) fn judge(guard: &Guard, examples: &[Example], clauses: &[Draft], diagnostics: &mut Vec<Diagnostic>) {
+pub(super) fn judge(
+    guard: &Guard,
+    examples: &[Example],
+    clauses: &[Draft],
+    diagnostics: &mut Vec<Diagnostic>,
+) {
     for example in examples {
         let clause = clauses.get(example.clause).map_or("", |clause| clause.id.as_str());
         let (code, message, help) = match (guard.probe(&example.input(), example.clause), example.hit) {
@@ -180,7 +200,10 @@ pub(super) fn judge_good_answers(
     for turn in section.examples.iter().flat_map(|example| &example.turns) {
         let good = turn.judgment.as_ref().is_some_and(|judgment| judgment.label == Label::Good);
         if good {
-            let input = Input { messages: vec![Message::text(Role::Assistant, turn.text.as_str())], ..Input::default() };
+            let input = Input {
+                messages: vec![Message::text(Role::Assistant, turn.text.as_str())],
+                ..Input::default()
+            };
             if guard.probe(&input, clause) == Truth::True {
                 let message = "the rules of the clause hit an answer marked GOOD".to_string();
                 diagnostics.push(

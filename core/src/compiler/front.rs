@@ -69,7 +69,12 @@ struct RawDefaults {
 
 impl Front {
     /// Reads the TOML between the two `+++` lines.
-    pub(super) fn read(text: &str, at: Span, source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> Self {
+    pub(super) fn read(
+        text: &str,
+        at: Span,
+        source: &Arc<Source>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Self {
         let offset = at.start as usize;
         let raw: Raw = match toml::from_str(text) {
             Ok(raw) => raw,

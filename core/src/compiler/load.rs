@@ -3,8 +3,8 @@
 use super::front::Front;
 use super::shipped::shipped;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::spec::{self, Document, MAX_SOURCE_BYTES};
 use crate::span::{Source, Span};
+use crate::spec::{self, Document, MAX_SOURCE_BYTES};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -72,7 +72,11 @@ fn shipped_name(name: &str) -> String {
 }
 
 /// Loads a document and all it extends, bases first, each once.
-pub(super) fn with_extends(source: Arc<Source>, files: bool, diagnostics: &mut Vec<Diagnostic>) -> Vec<Loaded> {
+pub(super) fn with_extends(
+    source: Arc<Source>,
+    files: bool,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Loaded> {
     let mut loader = Loader { files, diagnostics, done: Vec::new(), open: Vec::new() };
     loader.load(source);
     loader.done
@@ -126,7 +130,11 @@ impl Loader<'_> {
         };
         let name = if shipped(reference).is_some() { shipped_name(reference) } else { path.clone() };
         if self.open.contains(&identity(&name)) {
-            report(Code::ExtendsCycle, format!("`{reference}` extends this document in turn"), "drop one of the two".into());
+            report(
+                Code::ExtendsCycle,
+                format!("`{reference}` extends this document in turn"),
+                "drop one of the two".into(),
+            );
             return;
         }
         if self.open.len() >= MAX_EXTENDS_DEPTH || self.done.len() >= MAX_DOCUMENTS {
@@ -146,7 +154,11 @@ impl Loader<'_> {
             Ok(source) => self.load(source),
             Err(problem) => {
                 let help = "a path relative to this document, or the name of a shipped policy".to_string();
-                report(Code::ExtendsNotFound, format!("cannot extend `{reference}`: {}", problem.message), help);
+                report(
+                    Code::ExtendsNotFound,
+                    format!("cannot extend `{reference}`: {}", problem.message),
+                    help,
+                );
             }
         }
     }

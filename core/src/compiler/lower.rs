@@ -99,8 +99,13 @@ impl Lowering<'_, '_> {
     fn run(&mut self) -> Lowered<Condition> {
         let whole = self.site.span;
         if self.text.len() > MAX_CONDITION_BYTES {
-            self.report(Code::ConditionTooLarge, whole, format!("the condition has {} bytes", self.text.len()))
-                .help = Some(format!("conditions hold at most {MAX_CONDITION_BYTES} bytes; split the rule in two"));
+            self.report(
+                Code::ConditionTooLarge,
+                whole,
+                format!("the condition has {} bytes", self.text.len()),
+            )
+            .help =
+                Some(format!("conditions hold at most {MAX_CONDITION_BYTES} bytes; split the rule in two"));
             return None;
         }
         if nesting(self.text) > usize::from(MAX_CONDITION_DEPTH) {
@@ -182,11 +187,16 @@ impl Lowering<'_, '_> {
         }
         match &expr.expr {
             Expr::Call(call) if call.func_name.starts_with(|ch: char| ch.is_ascii_alphabetic()) => {
-                if call.target.is_none() && self.text.get(..start).is_some_and(|text| text.ends_with(&call.func_name)) {
+                if call.target.is_none()
+                    && self.text.get(..start).is_some_and(|text| text.ends_with(&call.func_name))
+                {
                     start -= call.func_name.len();
                 }
                 let closing = self.text.get(end..).unwrap_or("");
-                end += closing.find(')').filter(|at| closing.get(..*at).is_some_and(|gap| gap.trim().is_empty())).map_or(0, |at| at + 1);
+                end += closing
+                    .find(')')
+                    .filter(|at| closing.get(..*at).is_some_and(|gap| gap.trim().is_empty()))
+                    .map_or(0, |at| at + 1);
             }
             Expr::Select(select) => {
                 let rest = self.text.get(end..).unwrap_or("");
@@ -261,7 +271,12 @@ impl Lowering<'_, '_> {
                         Typed::StringLit(text) => strings.push(text),
                         other => {
                             let message = format!("{} stands in a list of strings", other.describe());
-                            return self.fail(Code::ConditionType, element, message, "lists hold strings: `[\"a\", \"b\"]`");
+                            return self.fail(
+                                Code::ConditionType,
+                                element,
+                                message,
+                                "lists hold strings: `[\"a\", \"b\"]`",
+                            );
                         }
                     }
                 }
@@ -418,7 +433,9 @@ impl Lowering<'_, '_> {
             (operators::IN, None, [left, right]) => {
                 let (left, right) = (self.expr(left, next)?, self.expr(right, next)?);
                 match (left, right) {
-                    (Typed::ToolName, Typed::Strings(list)) => Some(self.atom(Atom::ToolName(TextTest::OneOf(list)))),
+                    (Typed::ToolName, Typed::Strings(list)) => {
+                        Some(self.atom(Atom::ToolName(TextTest::OneOf(list))))
+                    }
                     (Typed::Argument(path), Typed::Strings(list)) => {
                         let test = ArgumentTest::Text(TextTest::OneOf(list));
                         Some(self.atom(Atom::ToolArgument { path, test }))
@@ -439,8 +456,10 @@ impl Lowering<'_, '_> {
                     Some(target) => match self.expr(target, next)? {
                         Typed::Place(place) => place,
                         other => {
-                            let message = format!("`{}` does not look at {}", call.func_name, other.describe());
-                            let help = "`request.`, `response.`, `untrusted.` or `trusted.` may stand before it";
+                            let message =
+                                format!("`{}` does not look at {}", call.func_name, other.describe());
+                            let help =
+                                "`request.`, `response.`, `untrusted.` or `trusted.` may stand before it";
                             return self.fail(Code::ConditionType, target, message, help);
                         }
                     },
@@ -506,12 +525,31 @@ impl Lowering<'_, '_> {
             }
             (name, _, args) => {
                 let known = [
-                    "match", "count", "near", "label", "like", "pii", "secret", "length", "tag", "signal", "has",
-                    "at_fpr", "startsWith", "endsWith", "contains", "matches",
+                    "match",
+                    "count",
+                    "near",
+                    "label",
+                    "like",
+                    "pii",
+                    "secret",
+                    "length",
+                    "tag",
+                    "signal",
+                    "has",
+                    "at_fpr",
+                    "startsWith",
+                    "endsWith",
+                    "contains",
+                    "matches",
                 ];
                 if known.contains(&name) {
                     let message = format!("`{name}` does not take {} arguments here", args.len());
-                    return self.fail(Code::ConditionType, at, message, "docs/policy-language.md lists the forms");
+                    return self.fail(
+                        Code::ConditionType,
+                        at,
+                        message,
+                        "docs/policy-language.md lists the forms",
+                    );
                 }
                 let help = crate::suggest::help(name, known.into_iter(), "functions");
                 self.fail(Code::ConditionUnknownName, at, format!("unknown function `{name}`"), &help)
@@ -561,11 +599,20 @@ impl Lowering<'_, '_> {
             ("near", [first, second, gap]) => {
                 let (first, second) = (self.set(first, depth), self.set(second, depth));
                 let gap = match self.expr(gap, depth)? {
-                    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be small")]
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_sign_loss,
+                        reason = "checked to be small"
+                    )]
                     Typed::NumberLit(gap) if (0.0..=10_000.0).contains(&gap) => gap as u32,
                     _ => {
                         let help = "`near(\"a\", \"b\", 60)`: up to 60 characters between the two";
-                        return self.fail(Code::ConditionType, at, "the distance is a number up to 10000", help);
+                        return self.fail(
+                            Code::ConditionType,
+                            at,
+                            "the distance is a number up to 10000",
+                            help,
+                        );
                     }
                 };
                 let (first, second) = (first?, second?);
@@ -612,7 +659,12 @@ impl Lowering<'_, '_> {
                 let Some(kind) = SecretKind::from_word(&word) else {
                     let known = SecretKind::ALL.iter().map(|kind| kind.as_str());
                     let help = crate::suggest::help(&word, known, "kinds of secrets");
-                    return self.fail(Code::ConditionUnknownName, arg, format!("unknown kind of secret `{word}`"), &help);
+                    return self.fail(
+                        Code::ConditionUnknownName,
+                        arg,
+                        format!("unknown kind of secret `{word}`"),
+                        &help,
+                    );
                 };
                 Some(self.atom(Atom::Secret { kinds: SecretKinds::default().with(kind), place }))
             }
@@ -649,17 +701,21 @@ impl Lowering<'_, '_> {
             (Typed::NumberLit(bound), Typed::Argument(path)) => {
                 self.atom(Atom::ToolArgument { path, test: ArgumentTest::Number(flipped(bound)) })
             }
-            (Typed::ToolName, Typed::StringLit(text)) | (Typed::StringLit(text), Typed::ToolName) if equality => {
+            (Typed::ToolName, Typed::StringLit(text)) | (Typed::StringLit(text), Typed::ToolName)
+                if equality =>
+            {
                 let atom = Atom::ToolName(TextTest::OneOf(vec![text]));
                 return Some(self.maybe_negated(atom, negate));
             }
-            (Typed::Argument(path), Typed::StringLit(text)) | (Typed::StringLit(text), Typed::Argument(path))
+            (Typed::Argument(path), Typed::StringLit(text))
+            | (Typed::StringLit(text), Typed::Argument(path))
                 if equality =>
             {
                 let test = ArgumentTest::Text(TextTest::OneOf(vec![text]));
                 return Some(self.maybe_negated(Atom::ToolArgument { path, test }, negate));
             }
-            (Typed::Argument(path), Typed::BoolLit(value)) | (Typed::BoolLit(value), Typed::Argument(path))
+            (Typed::Argument(path), Typed::BoolLit(value))
+            | (Typed::BoolLit(value), Typed::Argument(path))
                 if equality =>
             {
                 let atom = Atom::ToolArgument { path, test: ArgumentTest::Bool(value) };
@@ -692,7 +748,9 @@ impl Lowering<'_, '_> {
 
     fn number(&mut self, number: Number, compare: Comparison) -> Typed {
         self.atom(match number {
-            Number::Label { label, place } => Atom::Label { label, place, threshold: Threshold::Score(compare) },
+            Number::Label { label, place } => {
+                Atom::Label { label, place, threshold: Threshold::Score(compare) }
+            }
             Number::Like { clause, place } => Atom::Like { clause, place, compare },
             Number::Count { set, place } => Atom::Count { set, place, compare },
             Number::Length { place } => Atom::Length { place, compare },
@@ -703,7 +761,8 @@ impl Lowering<'_, '_> {
 
 /// What the parser found, without its list of everything else it would have taken.
 fn syntax_error(message: &str) -> String {
-    let quoted = message.split_once('\'').and_then(|(_, rest)| rest.split_once('\'')).map(|(inside, _)| inside);
+    let quoted =
+        message.split_once('\'').and_then(|(_, rest)| rest.split_once('\'')).map(|(inside, _)| inside);
     match quoted {
         Some("<EOF>") => "the condition ends too early".to_string(),
         Some(found) => format!("cannot read the condition at `{found}`"),

@@ -147,9 +147,13 @@ impl Policy {
     /// The clauses with a rule that only a model can decide.
     pub(crate) fn clauses_needing_model(&self) -> impl Iterator<Item = &Clause> {
         let data = self.data();
-        data.clauses.iter().enumerate().filter(|(at, _)| {
-            data.rules.iter().any(|rule| rule.clause as usize == *at && needs_model(rule, &data.atoms))
-        }).map(|(_, clause)| clause)
+        data.clauses
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| {
+                data.rules.iter().any(|rule| rule.clause as usize == *at && needs_model(rule, &data.atoms))
+            })
+            .map(|(_, clause)| clause)
     }
 }
 
@@ -198,13 +202,20 @@ pub(crate) fn constraints(
             let site = lower::Site { source: &source, span, offset: Some(0), on, set: &none, clause: &none };
             let (mut atoms, mut diagnostics) = (Atoms::default(), Vec::new());
             let condition = lower::lower(text, &site, &mut atoms, &mut diagnostics).ok_or_else(|| {
-                let reason = diagnostics.first().map_or_else(|| "not a condition".to_string(), |it| it.message.clone());
+                let reason = diagnostics
+                    .first()
+                    .map_or_else(|| "not a condition".to_string(), |it| it.message.clone());
                 (tool.clone(), reason)
             })?;
             let atoms = atoms.into_vec();
-            if let Some(atom) = atoms.iter().find(|atom| !atom.needs_tool_call() || matches!(atom, Atom::Scope(_))) {
+            if let Some(atom) =
+                atoms.iter().find(|atom| !atom.needs_tool_call() || matches!(atom, Atom::Scope(_)))
+            {
                 let what = if matches!(atom, Atom::Scope(_)) { "the scope itself" } else { "something else" };
-                return Err((tool.clone(), format!("a constraint looks at the tool call only, not at {what}")));
+                return Err((
+                    tool.clone(),
+                    format!("a constraint looks at the tool call only, not at {what}"),
+                ));
             }
             let regexes = crate::engine::program::regexes(&atoms);
             Ok((tool.clone(), crate::engine::program::Constraint { atoms, regexes, condition }))
@@ -238,10 +249,16 @@ impl Build<'_> {
         let fences: Vec<Fences> =
             (0..self.drafts.len()).map(|clause| self.collect_rules(clause, &patterns, &mut atoms)).collect();
         let (rules, coverages) = self.link(fences);
-        patterns.mark_used((0..atoms.len()).filter_map(|at| atoms.get(u32::try_from(at).ok()?)).flat_map(sets_of));
+        patterns.mark_used(
+            (0..atoms.len()).filter_map(|at| atoms.get(u32::try_from(at).ok()?)).flat_map(sets_of),
+        );
         patterns.report_unused(&mut self.diagnostics);
         if patterns.len() > MAX_PATTERNS {
-            self.whole(main, Code::SourceTooLarge, format!("{} patterns; at most {MAX_PATTERNS} are allowed", patterns.len()));
+            self.whole(
+                main,
+                Code::SourceTooLarge,
+                format!("{} patterns; at most {MAX_PATTERNS} are allowed", patterns.len()),
+            );
         }
         let atoms = atoms.into_vec();
         self.analyze(&rules, &atoms);
@@ -277,11 +294,18 @@ impl Build<'_> {
                 _ => Code::SettingExceedsPower,
             };
             let span = main.front_span();
-            self.diagnostics.push(Diagnostic::new(code, &main.source, span, format!("settings refused: {problem}")));
+            self.diagnostics.push(Diagnostic::new(
+                code,
+                &main.source,
+                span,
+                format!("settings refused: {problem}"),
+            ));
         }
         let report = Report::new(&data, &examples);
         for (rule, span) in data.rules.iter().zip(&spans) {
-            if let Some(draft) = self.drafts.get(rule.clause as usize).filter(|_| needs_model(rule, &data.atoms)) {
+            if let Some(draft) =
+                self.drafts.get(rule.clause as usize).filter(|_| needs_model(rule, &data.atoms))
+            {
                 let undecided = rule.when.eval(|_| crate::policy::Truth::Unknown);
                 debug_assert_ne!(undecided, crate::policy::Truth::False);
                 let message = format!("`{}` needs a model to be judged in full", draft.id);
@@ -333,7 +357,9 @@ impl Build<'_> {
                 } else if clauses::has_level(entry) || has_rule {
                     let read = clauses::read(entry, &loaded.source, &loaded.front, &mut self.diagnostics);
                     // A second heading with the same id is reported by the parser.
-                    if let Some(mut draft) = read.filter(|draft| !self.drafts.iter().any(|it| it.id == draft.id)) {
+                    if let Some(mut draft) =
+                        read.filter(|draft| !self.drafts.iter().any(|it| it.id == draft.id))
+                    {
                         draft.sections.push((document, section));
                         self.drafts.push(draft);
                     }
@@ -342,7 +368,11 @@ impl Build<'_> {
         }
         if self.drafts.len() > MAX_CLAUSES {
             if let Some(main) = self.documents.last() {
-                self.whole(main, Code::SourceTooLarge, format!("{} clauses; at most {MAX_CLAUSES}", self.drafts.len()));
+                self.whole(
+                    main,
+                    Code::SourceTooLarge,
+                    format!("{} clauses; at most {MAX_CLAUSES}", self.drafts.len()),
+                );
             }
             self.drafts.truncate(MAX_CLAUSES);
         }
@@ -350,7 +380,9 @@ impl Build<'_> {
 
     /// An overlay adds rules to a clause; it does not change what the clause is.
     fn check_overlay(&mut self, at: usize, loaded: &Loaded, section: usize) {
-        let (Some(draft), Some(entry)) = (self.drafts.get(at), loaded.parsed.sections.get(section)) else { return };
+        let (Some(draft), Some(entry)) = (self.drafts.get(at), loaded.parsed.sections.get(section)) else {
+            return;
+        };
         for (key, value) in &entry.attributes.pairs {
             let same = match key.value.as_str() {
                 "authority" => {
@@ -365,10 +397,12 @@ impl Build<'_> {
                 let message = format!("`{}` of `{}` is set where the clause is defined", key.value, draft.id);
                 let line = draft.document.line_of(draft.heading.start as usize);
                 self.diagnostics.push(
-                    Diagnostic::new(Code::RuleAboveClause, &loaded.source, value.span, message).help(format!(
-                        "an overlay adds rules; the clause stands on line {line} of {}",
-                        draft.document.name()
-                    )),
+                    Diagnostic::new(Code::RuleAboveClause, &loaded.source, value.span, message).help(
+                        format!(
+                            "an overlay adds rules; the clause stands on line {line} of {}",
+                            draft.document.name()
+                        ),
+                    ),
                 );
             }
         }
@@ -383,9 +417,18 @@ impl Build<'_> {
         let mut patterns = Patterns::default();
         for (document, loaded) in self.documents.iter().enumerate() {
             for (section, entry) in loaded.parsed.sections.iter().enumerate() {
-                let owner = self.clause_of(document, section).and_then(|at| self.drafts.get(at)).map(|it| it.id.clone());
+                let owner = self
+                    .clause_of(document, section)
+                    .and_then(|at| self.drafts.get(at))
+                    .map(|it| it.id.clone());
                 for fence in entry.fences.iter().filter(|fence| fence.info == "patterns") {
-                    patterns.read(owner.as_deref(), &fence.text, &loaded.source, fence.span, &mut self.diagnostics);
+                    patterns.read(
+                        owner.as_deref(),
+                        &fence.text,
+                        &loaded.source,
+                        fence.span,
+                        &mut self.diagnostics,
+                    );
                 }
             }
         }
@@ -402,9 +445,7 @@ impl Build<'_> {
             for fence in entry.fences.iter().filter(|fence| fence.info == "rule") {
                 out.any = true;
                 let read = rules::read(
-                    &fence.text,
-                    fence.span,
-                    fence.line,
+                    fence,
                     &loaded.source,
                     (clause, &draft),
                     &names,
@@ -414,7 +455,8 @@ impl Build<'_> {
                 let Some(fence) = read else { continue };
                 out.coverages.push(fence.coverage);
                 if let Some(rule) = fence.rule {
-                    out.exempts.extend(fence.exempts.into_iter().map(|(id, span)| (out.rules.len(), id, span)));
+                    out.exempts
+                        .extend(fence.exempts.into_iter().map(|(id, span)| (out.rules.len(), id, span)));
                     out.rules.push((rule, fence.when));
                 }
             }
@@ -434,7 +476,8 @@ impl Build<'_> {
                 };
                 match target.and_then(|at| Some((at, self.drafts.get(at)?))) {
                     None => {
-                        let help = crate::suggest::help(&id, self.drafts.iter().map(|it| it.id.as_str()), "clauses");
+                        let help =
+                            crate::suggest::help(&id, self.drafts.iter().map(|it| it.id.as_str()), "clauses");
                         report(Code::ReferenceDangling, format!("no clause `{id}`"), help);
                     }
                     Some((_, other)) if other.kind == Kind::Hard => {
@@ -442,8 +485,15 @@ impl Build<'_> {
                         report(Code::ExemptionTooHigh, message, "take it out of `exempts`".into());
                     }
                     Some((_, other)) if other.level > draft.level => {
-                        let message = format!("`{id}` stands at level `{}`, above the exception's `{}`", other.level, draft.level);
-                        report(Code::ExemptionTooHigh, message, "an exception reaches its own level and below".into());
+                        let message = format!(
+                            "`{id}` stands at level `{}`, above the exception's `{}`",
+                            other.level, draft.level
+                        );
+                        report(
+                            Code::ExemptionTooHigh,
+                            message,
+                            "an exception reaches its own level and below".into(),
+                        );
                     }
                     Some((at, _)) => {
                         if let (Some((rule, _)), Ok(at)) = (fences.rules.get_mut(rule), u32::try_from(at)) {
@@ -483,10 +533,20 @@ impl Build<'_> {
             for &(document, section) in &draft.sections {
                 let Some(loaded) = self.documents.get(document) else { continue };
                 let Some(entry) = loaded.parsed.sections.get(section) else { continue };
-                any |= entry.examples.iter().any(|example| example.turns.iter().any(|turn| turn.judgment.is_some()));
+                any |= entry
+                    .examples
+                    .iter()
+                    .any(|example| example.turns.iter().any(|turn| turn.judgment.is_some()));
                 for fence in entry.fences.iter().filter(|fence| fence.info == "examples") {
                     any = true;
-                    examples::read(&fence.text, fence.span, &loaded.source, clause, &mut out, &mut self.diagnostics);
+                    examples::read(
+                        &fence.text,
+                        fence.span,
+                        &loaded.source,
+                        clause,
+                        &mut out,
+                        &mut self.diagnostics,
+                    );
                 }
             }
             let has_rule = rules.iter().any(|(rule, _)| rule.clause as usize == clause);
@@ -505,23 +565,39 @@ impl Build<'_> {
 
     fn judge_good_answers(&mut self, guard: &Guard, policy: &Policy) {
         for (clause, draft) in self.drafts.iter().enumerate() {
-            let Some(coverage) = policy.clauses().get(clause).map(|clause| &clause.coverage) else { continue };
+            let Some(coverage) = policy.clauses().get(clause).map(|clause| &clause.coverage) else {
+                continue;
+            };
             for &(document, section) in &draft.sections {
                 let Some(loaded) = self.documents.get(document) else { continue };
                 let Some(entry) = loaded.parsed.sections.get(section) else { continue };
-                examples::judge_good_answers(guard, entry, &loaded.source, clause, coverage, &mut self.diagnostics);
+                examples::judge_good_answers(
+                    guard,
+                    entry,
+                    &loaded.source,
+                    clause,
+                    coverage,
+                    &mut self.diagnostics,
+                );
             }
         }
     }
 
     fn settings(&self) -> Settings {
-        self.documents.iter().fold(Settings::default(), |settings, loaded| settings.overlaid(&loaded.front.settings))
+        self.documents
+            .iter()
+            .fold(Settings::default(), |settings, loaded| settings.overlaid(&loaded.front.settings))
     }
 }
 
 fn total_coverage(fences: &Fences) -> Coverage {
     let reason = |wanted: &str| {
-        fences.coverages.iter().find(|it| it.as_str() == wanted).and_then(Coverage::reason).map(str::to_string)
+        fences
+            .coverages
+            .iter()
+            .find(|it| it.as_str() == wanted)
+            .and_then(Coverage::reason)
+            .map(str::to_string)
     };
     match (fences.rules.is_empty(), reason("partial"), reason("none")) {
         (false, Some(reason), _) | (false, None, Some(reason)) => Coverage::Partial(reason),

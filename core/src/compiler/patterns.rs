@@ -173,7 +173,8 @@ impl Problem {
 
 /// Compiles one pattern; with it, the help line of a warning.
 fn compile(written: &str) -> Result<(PatternKind, Option<&'static str>), Problem> {
-    match written.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).filter(|inner| !inner.is_empty()) {
+    match written.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).filter(|inner| !inner.is_empty())
+    {
         Some(source) => regex(source),
         None => literal(written).map(|kind| (kind, None)),
     }
@@ -185,7 +186,11 @@ fn literal(written: &str) -> Result<PatternKind, Problem> {
     let text = normalize(rest).trim().to_string();
     if text.len() < MIN_PATTERN_BYTES {
         let message = format!("`{written}` is too short: {} of {MIN_PATTERN_BYTES} characters", text.len());
-        return Err(Problem::new(Code::PatternTooShort, message, "a longer text, or a regular expression with context"));
+        return Err(Problem::new(
+            Code::PatternTooShort,
+            message,
+            "a longer text, or a regular expression with context",
+        ));
     }
     if text.len() > MAX_LITERAL_BYTES {
         let message = format!("a literal of {} bytes", text.len());
@@ -197,14 +202,19 @@ fn literal(written: &str) -> Result<PatternKind, Problem> {
 fn regex(source: &str) -> Result<(PatternKind, Option<&'static str>), Problem> {
     let hir = parse(source).map_err(|error| {
         let message = format!("cannot read the regular expression `{source}`: {error}");
-        Problem::new(Code::PatternSyntax, message, "syntax of the `regex` crate, without look-around and back-references")
+        Problem::new(
+            Code::PatternSyntax,
+            message,
+            "syntax of the `regex` crate, without look-around and back-references",
+        )
     })?;
     let properties = hir.properties();
     match properties.maximum_len() {
         Some(max) if max <= MAX_REGEX_MATCH => {}
         max => {
             let length = max.map_or("any length".to_string(), |max| format!("up to {max} bytes"));
-            let message = format!("`{source}` matches texts of {length}; at most {MAX_REGEX_MATCH} bytes are allowed");
+            let message =
+                format!("`{source}` matches texts of {length}; at most {MAX_REGEX_MATCH} bytes are allowed");
             return Err(Problem::new(Code::PatternUnbounded, message, "bound it: `.{0,40}` instead of `.*`"));
         }
     }
@@ -282,6 +292,8 @@ fn trigger(hir: &Hir) -> Trigger {
     }
     let prefix_look = hir.properties().look_set_prefix();
     let begins_word = prefix_look.contains(Look::WordAscii) || prefix_look.contains(Look::WordStartAscii);
-    let word_bytes = kept.iter().all(|text| text.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_'));
+    let word_bytes = kept
+        .iter()
+        .all(|text| text.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_'));
     Trigger::Prefixes { texts: kept, word_start: begins_word && word_bytes }
 }

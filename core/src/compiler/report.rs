@@ -47,7 +47,8 @@ impl Report {
     pub(super) fn new(data: &PolicyData, examples: &[Example]) -> Self {
         let clauses = data.clauses.iter().enumerate().map(|(at, clause)| {
             let rules = || data.rules.iter().filter(move |rule| rule.clause as usize == at);
-            let count = |hit| examples.iter().filter(|example| example.clause == at && example.hit == hit).count();
+            let count =
+                |hit| examples.iter().filter(|example| example.clause == at && example.hit == hit).count();
             ClauseReport {
                 id: clause.id.clone(),
                 title: clause.title.clone(),

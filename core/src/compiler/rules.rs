@@ -9,6 +9,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::message::{Surface, Surfaces};
 use crate::policy::{Action, Condition, Coverage, Kind, OnError, Rule};
 use crate::span::{Source, Span};
+use crate::spec;
 use serde::Deserialize;
 use std::sync::Arc;
 use toml::Spanned;
@@ -54,15 +55,14 @@ pub(super) struct Names<'a> {
 
 /// Reads one fence of a clause.
 pub(super) fn read(
-    text: &str,
-    at: Span,
-    line: u32,
+    fence: &spec::Fence,
     source: &Arc<Source>,
     (clause_index, clause): (usize, &Draft),
     names: &Names<'_>,
     atoms: &mut Atoms,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Fence> {
+    let (text, at, line) = (fence.text.as_str(), fence.span, fence.line);
     let offset = at.start as usize;
     let place = |span: std::ops::Range<usize>| Span::from(span).shifted(offset);
     let raw: Raw = match toml::from_str(text) {
@@ -70,8 +70,9 @@ pub(super) fn read(
         Err(error) => {
             let span = error.span().map_or(at, place);
             diagnostics.push(
-                Diagnostic::new(Code::RuleInvalid, source, span, error.message().to_string())
-                    .help("keys of a rule: on, when, unless, action, message, on_error, exempts, coverage, reason"),
+                Diagnostic::new(Code::RuleInvalid, source, span, error.message().to_string()).help(
+                    "keys of a rule: on, when, unless, action, message, on_error, exempts, coverage, reason",
+                ),
             );
             return None;
         }
@@ -86,13 +87,23 @@ pub(super) fn read(
         (CoverageWord::None, Some(reason)) => Coverage::None(reason.as_ref().clone()),
         (CoverageWord::Full, Some(reason)) => {
             let message = "a rule of full coverage gives a reason".to_string();
-            report(Code::CoverageUnexplained, place(reason.span()), message, "say `coverage = \"partial\"` as well");
+            report(
+                Code::CoverageUnexplained,
+                place(reason.span()),
+                message,
+                "say `coverage = \"partial\"` as well",
+            );
             Coverage::Full
         }
         (_, None) => {
             let span = raw.coverage.as_ref().map_or(at, |word| place(word.span()));
             let message = "less than full coverage needs a reason".to_string();
-            report(Code::CoverageUnexplained, span, message, "`reason = \"…\"` says why text alone does not suffice");
+            report(
+                Code::CoverageUnexplained,
+                span,
+                message,
+                "`reason = \"…\"` says why text alone does not suffice",
+            );
             Coverage::Partial(String::new())
         }
     };
@@ -101,12 +112,22 @@ pub(super) fn read(
     if !exempts.is_empty() && clause.kind != Kind::Exception {
         let span = exempts.first().map_or(at, |it| it.1);
         let message = format!("`exempts` on a clause of kind `{}`", clause.kind);
-        report(Code::AttributeMisplaced, span, message, "only a clause of kind `exception` lifts findings of others");
+        report(
+            Code::AttributeMisplaced,
+            span,
+            message,
+            "only a clause of kind `exception` lifts findings of others",
+        );
     }
     let Some(when) = raw.when else {
         if word != CoverageWord::None {
             let message = "the rule has no condition".to_string();
-            report(Code::RuleWithoutCondition, at, message, "add `when`, or `coverage = \"none\"` with a `reason`");
+            report(
+                Code::RuleWithoutCondition,
+                at,
+                message,
+                "add `when`, or `coverage = \"none\"` with a `reason`",
+            );
             return None;
         }
         return Some(Fence { rule: None, coverage, exempts, when: at });
@@ -117,7 +138,12 @@ pub(super) fn read(
     }
     if clause.kind == Kind::Exception && exempts.is_empty() {
         let message = "the exception lifts nothing".to_string();
-        report(Code::RuleInvalid, at, message, "`exempts = [\"clause\", ..]` names the clauses whose findings it lifts");
+        report(
+            Code::RuleInvalid,
+            at,
+            message,
+            "`exempts = [\"clause\", ..]` names the clauses whose findings it lifts",
+        );
     }
     if let (Some(unless), Kind::Hard) = (&raw.unless, clause.kind) {
         let message = "a hard clause has no `unless`".to_string();
@@ -128,7 +154,12 @@ pub(super) fn read(
         None => names.defaults.on,
         Some(on) if on.as_ref().is_empty() => {
             let message = "`on` names no surface".to_string();
-            report(Code::ClauseUnreachable, place(on.span()), message, "request, response, reasoning, tool_call, tool_result");
+            report(
+                Code::ClauseUnreachable,
+                place(on.span()),
+                message,
+                "request, response, reasoning, tool_call, tool_result",
+            );
             Surfaces::ALL
         }
         Some(on) => on.as_ref().iter().copied().collect(),
@@ -144,7 +175,14 @@ pub(super) fn read(
     };
     let mut condition = |value: &Spanned<String>| -> Option<Condition> {
         let span = place(value.span());
-        let site = Site { source, span, offset: text_offset(source, span, value.as_ref()), on, set: &set, clause: &clause_of };
+        let site = Site {
+            source,
+            span,
+            offset: text_offset(source, span, value.as_ref()),
+            on,
+            set: &set,
+            clause: &clause_of,
+        };
         lower::lower(value.as_ref(), &site, atoms, diagnostics)
     };
     let when_span = place(when.span());
@@ -154,7 +192,11 @@ pub(super) fn read(
         None => None,
         Some(unless) => Some(unless?),
     };
-    let action = raw.action.unwrap_or(if clause.kind == Kind::Exception { Action::Allow } else { names.defaults.action });
+    let action = raw.action.unwrap_or(if clause.kind == Kind::Exception {
+        Action::Allow
+    } else {
+        names.defaults.action
+    });
     let rule = Rule {
         clause: u32::try_from(clause_index).unwrap_or(u32::MAX),
         line,

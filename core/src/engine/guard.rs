@@ -184,7 +184,8 @@ impl Guard {
             for rule in plan.rules.iter().chain(&plan.exceptions) {
                 let Some(rule) = inner.rule(*rule) else { continue };
                 if rule.clause as usize == clause && inner.tags_hold(judge, rule) {
-                    judge.authority_only = inner.clause(rule).is_some_and(|clause| clause.kind == Kind::Exception);
+                    judge.authority_only =
+                        inner.clause(rule).is_some_and(|clause| clause.kind == Kind::Exception);
                     judge.reset();
                     best = best.max(judge.rule(rule));
                 }
@@ -236,9 +237,8 @@ impl Inner {
 
     /// Whether the context carries one of the clause's tags.
     fn tags_hold(&self, judge: &Judge<'_>, rule: &Rule) -> bool {
-        self.clause(rule).is_some_and(|clause| {
-            clause.tags.is_empty() || clause.tags.iter().any(|tag| judge.has_tag(tag))
-        })
+        self.clause(rule)
+            .is_some_and(|clause| clause.tags.is_empty() || clause.tags.iter().any(|tag| judge.has_tag(tag)))
     }
 
     /// Calls `each` with every field of the message, scanned, and the plan of its surface.
@@ -259,9 +259,14 @@ impl Inner {
             Some((Surface::Reasoning, Field::Reasoning)),
         ];
         let calls = message.parts.iter().any(|part| matches!(part, Part::ToolCall { .. }));
-        let present = |surface, kind| message.parts.iter().any(|part| text_of(part, message.role, surface, kind).is_some());
-        let plans = surfaces.iter().flatten().filter(|(surface, kind)| present(*surface, *kind)).map(|it| it.0);
-        let plans = || plans.clone().chain(calls.then_some(Surface::ToolCall)).map(|surface| self.program.plan(surface));
+        let present = |surface, kind| {
+            message.parts.iter().any(|part| text_of(part, message.role, surface, kind).is_some())
+        };
+        let plans =
+            surfaces.iter().flatten().filter(|(surface, kind)| present(*surface, *kind)).map(|it| it.0);
+        let plans = || {
+            plans.clone().chain(calls.then_some(Surface::ToolCall)).map(|surface| self.program.plan(surface))
+        };
         let context = ContextTexts {
             request: self.context(input, at, Role::User, plans().any(|plan| plan.request), request),
             response: self.context(input, at, Role::Assistant, plans().any(|plan| plan.response), response),
@@ -269,7 +274,8 @@ impl Inner {
         self.scan_context(&context, plans().any(|plan| !plan.exceptions.is_empty()), scans);
         let field_of = FieldOf { input, at, context: &context };
         for (surface, kind) in surfaces.into_iter().flatten() {
-            let mut texts = message.parts.iter().filter_map(|part| text_of(part, message.role, surface, kind));
+            let mut texts =
+                message.parts.iter().filter_map(|part| text_of(part, message.role, surface, kind));
             let Some((first, part)) = texts.next() else { continue };
             let judged = match texts.next() {
                 None => Judged::Plain(first, part),
@@ -289,7 +295,15 @@ impl Inner {
             field.push(name, None);
             field.push_json(arguments, Some(*index));
             let call = Some((Call::new(name, arguments), *index));
-            self.field(field_of, Surface::ToolCall, Field::ToolCalls, &Judged::Joined(field), call, scans, each);
+            self.field(
+                field_of,
+                Surface::ToolCall,
+                Field::ToolCalls,
+                &Judged::Joined(field),
+                call,
+                scans,
+                each,
+            );
         }
     }
 
@@ -321,7 +335,10 @@ impl Inner {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the state of one check, taken apart so that parts can be borrowed")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the state of one check, taken apart so that parts can be borrowed"
+    )]
     fn field(
         &self,
         of: FieldOf<'_>,
@@ -396,7 +413,8 @@ impl Inner {
         outcome: &mut Outcome,
     ) {
         for &index in &plan.rules {
-            let Some((rule, clause)) = self.rule(index).and_then(|rule| Some((rule, self.clause(rule)?))) else {
+            let Some((rule, clause)) = self.rule(index).and_then(|rule| Some((rule, self.clause(rule)?)))
+            else {
                 continue;
             };
             let at = rule.clause as usize;
@@ -419,13 +437,16 @@ impl Inner {
                     .map(|exception| exception.id.clone()),
             };
             if let Some(by) = by {
-                if truth == Truth::True && !outcome.lifted.iter().any(|known| known.clause == at && known.by == by) {
+                if truth == Truth::True
+                    && !outcome.lifted.iter().any(|known| known.clause == at && known.by == by)
+                {
                     outcome.lifted.push(Lifted { clause: at, by });
                 }
                 continue;
             }
             if truth == Truth::True {
-                let regions_missing = judge.surface == Surface::Request || judge.surface == Surface::ToolResult;
+                let regions_missing =
+                    judge.surface == Surface::Request || judge.surface == Surface::ToolResult;
                 if regions_missing && !plan.regions && judge.scans.judged.regions.is_empty() {
                     let surface = judge.surface;
                     if let Some(origin) = judge.judged {
@@ -438,12 +459,20 @@ impl Inner {
                     outcome.redact.extend(places.into_iter().map(Redactable::from));
                 }
                 let surface = judge.surface;
-                outcome.findings.push(Finding { clause: at, rule: index, surface, action: rule.action, evidence });
+                outcome.findings.push(Finding {
+                    clause: at,
+                    rule: index,
+                    surface,
+                    action: rule.action,
+                    evidence,
+                });
                 continue;
             }
             match judge.failure(rule) {
                 None => outcome.undecided.insert(at),
-                Some((detector, reason)) => self.failed(judge.surface, index, rule, clause, detector, reason, outcome),
+                Some((detector, reason)) => {
+                    self.failed(judge.surface, index, rule, clause, detector, reason, outcome)
+                }
             }
         }
     }
@@ -493,7 +522,9 @@ impl Inner {
         let action = outcome.findings.first().map_or(Action::Allow, |finding| finding.action);
         let first_rule = outcome.findings.first().and_then(|finding| self.rule(finding.rule));
         let shown = (action >= Action::Revise).then(|| {
-            first_rule.and_then(|rule| rule.message.clone()).unwrap_or_else(|| default_message(action).to_string())
+            first_rule
+                .and_then(|rule| rule.message.clone())
+                .unwrap_or_else(|| default_message(action).to_string())
         });
         let critique = (action == Action::Revise).then(|| self.critique(&outcome.findings));
         Verdict {
@@ -513,7 +544,9 @@ impl Inner {
             not_judged: message
                 .parts
                 .iter()
-                .filter_map(|part| if let Part::Unjudged { kind, .. } = part { Some(kind.to_string()) } else { None })
+                .filter_map(|part| {
+                    if let Part::Unjudged { kind, .. } = part { Some(kind.to_string()) } else { None }
+                })
                 .collect(),
             elapsed_us: 0,
         }
@@ -525,11 +558,12 @@ impl Inner {
         for finding in findings.iter().filter(|finding| finding.action == Action::Revise) {
             let Some(clause) = self.policy.clauses().get(finding.clause) else { continue };
             let missing = finding.evidence.iter().any(|evidence| evidence.absent);
-            let change = self.rule(finding.rule).and_then(|rule| rule.message.as_deref()).unwrap_or(if missing {
-                "Add what the clause asks for and keep the rest."
-            } else {
-                "Rewrite the parts that go against it and keep the rest."
-            });
+            let change =
+                self.rule(finding.rule).and_then(|rule| rule.message.as_deref()).unwrap_or(if missing {
+                    "Add what the clause asks for and keep the rest."
+                } else {
+                    "Rewrite the parts that go against it and keep the rest."
+                });
             if !out.is_empty() {
                 out.push('\n');
             }
@@ -589,10 +623,17 @@ fn surface_of(message: &Message<'_>) -> Surface {
 }
 
 /// The text of a part, if it belongs to this field of this surface.
-fn text_of<'m>(part: &'m Part<'_>, role: Role, surface: Surface, field: Field) -> Option<(&'m str, Option<u32>)> {
+fn text_of<'m>(
+    part: &'m Part<'_>,
+    role: Role,
+    surface: Surface,
+    field: Field,
+) -> Option<(&'m str, Option<u32>)> {
     match (part, field) {
         (Part::Text { text, at }, Field::Content) if own_surface(role) == surface => Some((text, *at)),
-        (Part::ToolResult { text, at }, Field::Content) if surface == Surface::ToolResult => Some((text, *at)),
+        (Part::ToolResult { text, at }, Field::Content) if surface == Surface::ToolResult => {
+            Some((text, *at))
+        }
         (Part::Reasoning { text, at }, Field::Reasoning) => Some((text, *at)),
         _ => None,
     }

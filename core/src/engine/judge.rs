@@ -7,7 +7,9 @@ use super::scan::TextScan;
 use super::text::Judged;
 use super::tools::Call;
 use crate::message::{Input, Surface};
-use crate::policy::{Atom, Comparison, Condition, LABELS, Op, Place, PolicyData, ScopeTest, Threshold, Truth};
+use crate::policy::{
+    Atom, Comparison, Condition, LABELS, Op, Place, PolicyData, ScopeTest, Threshold, Truth,
+};
 use crate::span::Span;
 use crate::verdict::{Evidence, EvidenceSpan, Field, MAX_SPANS};
 
@@ -112,7 +114,8 @@ impl<'a> Judge<'a> {
                     }
                     Atom::Count { set, compare, .. } => {
                         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-                        let count = if scan.touched(*set) { self.count(scan, parts, *set) as f64 } else { 0.0 };
+                        let count =
+                            if scan.touched(*set) { self.count(scan, parts, *set) as f64 } else { 0.0 };
                         self.unless_failed(scan, &[*set], compare.holds(count).into())
                     }
                     Atom::Near { first, second, gap, .. } => {
@@ -179,9 +182,15 @@ impl<'a> Judge<'a> {
                 let own = if of_principal { Parts::Own } else { Parts::None };
                 (&scans.judged, if self.authority_only { own } else { Parts::All })
             }
-            (Place::Request, _) => (&scans.request, if self.authority_only { Parts::Own } else { Parts::All }),
-            (Place::Response, _) => (&scans.response, if self.authority_only { Parts::None } else { Parts::All }),
-            (Place::Untrusted, _) => (&scans.judged, if self.authority_only { Parts::None } else { Parts::Foreign }),
+            (Place::Request, _) => {
+                (&scans.request, if self.authority_only { Parts::Own } else { Parts::All })
+            }
+            (Place::Response, _) => {
+                (&scans.response, if self.authority_only { Parts::None } else { Parts::All })
+            }
+            (Place::Untrusted, _) => {
+                (&scans.judged, if self.authority_only { Parts::None } else { Parts::Foreign })
+            }
             (Place::Trusted, _) => (&scans.judged, if of_principal { Parts::Own } else { Parts::None }),
             (Place::Judged, _) if self.authority_only => {
                 (&scans.judged, if of_principal { Parts::Own } else { Parts::None })
@@ -236,7 +245,9 @@ impl<'a> Judge<'a> {
         for hit in scan.hits.iter().copied() {
             let Some(sets) = self.program.members.get(hit.pattern as usize) else { continue };
             for (own, set) in [first, second].into_iter().enumerate() {
-                if !sets.contains(&set) || (parts != Parts::All && !self.counts(scan, parts, scan.place(hit).0)) {
+                if !sets.contains(&set)
+                    || (parts != Parts::All && !self.counts(scan, parts, scan.place(hit).0))
+                {
                     continue;
                 }
                 let other = last.get(1 - own).copied().flatten();
@@ -262,7 +273,10 @@ impl<'a> Judge<'a> {
     /// A result that rests on a pattern whose automaton could not be built is unknown, unless it was found anyway.
     fn unless_failed(&self, scan: &TextScan, sets: &[u32], value: Truth) -> Truth {
         let failed = scan.matching.failed.iter().any(|&pattern| {
-            self.program.members.get(pattern as usize).is_some_and(|of| of.iter().any(|set| sets.contains(set)))
+            self.program
+                .members
+                .get(pattern as usize)
+                .is_some_and(|of| of.iter().any(|set| sets.contains(set)))
         });
         if failed && value == Truth::False { Truth::Unknown } else { value }
     }
@@ -290,7 +304,11 @@ impl<'a> Judge<'a> {
     pub(crate) fn has_tag(&self, tag: &str) -> bool {
         self.deployment_tags.iter().any(|known| known == tag)
             || self.input.tags.iter().any(|known| known == tag)
-            || self.input.settings.as_ref().is_some_and(|settings| settings.all_tags().any(|known| known == tag))
+            || self
+                .input
+                .settings
+                .as_ref()
+                .is_some_and(|settings| settings.all_tags().any(|known| known == tag))
     }
 
     /// Why an atom of the rule is unknown although no model is missing: the detector that failed.
@@ -335,7 +353,9 @@ impl<'a> Judge<'a> {
                 self.spans(index, atom, &mut spans, redact);
             }
             spans.sort();
-            spans.dedup_by(|a, b| (a.message, a.field, a.part, a.start, a.end) == (b.message, b.field, b.part, b.start, b.end));
+            spans.dedup_by(|a, b| {
+                (a.message, a.field, a.part, a.start, a.end) == (b.message, b.field, b.part, b.start, b.end)
+            });
             spans.truncate(MAX_SPANS);
             let absent = !positive && atom.place().is_some();
             let (score, threshold) = match atom {
@@ -361,13 +381,21 @@ impl<'a> Judge<'a> {
                 if let (Some(value), Some(origin)) = (call.evidence(atom, regex), self.judged) {
                     let text = origin.text.text();
                     if let Some(start) = text.find(&value) {
-                        self.locate(origin, Span::new(start, start + value.len()), None, "[redacted]", out, redact);
+                        self.locate(
+                            origin,
+                            Span::new(start, start + value.len()),
+                            None,
+                            "[redacted]",
+                            out,
+                            redact,
+                        );
                     }
                 }
             }
             Atom::Untrusted if self.surface == Surface::ToolCall => {
                 let (input, message, budget) = (self.input, self.message, &mut self.scans.trace_budget);
-                let taint = self.call.as_mut().and_then(|call| call.taint(input, message, budget).ok().flatten());
+                let taint =
+                    self.call.as_mut().and_then(|call| call.taint(input, message, budget).ok().flatten());
                 let Some(taint) = taint.cloned() else { return };
                 out.push(EvidenceSpan {
                     message: small(taint.message),
@@ -456,7 +484,15 @@ impl<'a> Judge<'a> {
                 (Some(call), None) => (Field::ToolName, Some(call)),
                 _ => (origin.field, part),
             };
-            out.push(EvidenceSpan { message, field, part, start: span.start, end: span.end, view, provenance });
+            out.push(EvidenceSpan {
+                message,
+                field,
+                part,
+                start: span.start,
+                end: span.end,
+                view,
+                provenance,
+            });
             if judged {
                 redact.push((field, part, span, placeholder));
             }
@@ -476,7 +512,9 @@ impl<'a> Judge<'a> {
             Atom::Match { set: index, place } | Atom::Count { set: index, place, .. } => {
                 format!("{}match:{}", at(*place), set(*index))
             }
-            Atom::Near { first, second, place, .. } => format!("{}near:{}+{}", at(*place), set(*first), set(*second)),
+            Atom::Near { first, second, place, .. } => {
+                format!("{}near:{}+{}", at(*place), set(*first), set(*second))
+            }
             Atom::Label { label, place, threshold } => {
                 let name = LABELS.get(usize::from(*label)).copied().unwrap_or("");
                 match threshold {

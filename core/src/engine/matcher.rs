@@ -198,7 +198,9 @@ impl<'a> Search<'a> {
                 }
                 if words.nfa.is_match(state) {
                     for index in 0..words.nfa.match_len(state) {
-                        if let Some(&entry) = words.entries.get(words.nfa.match_pattern(state, index).as_usize()) {
+                        if let Some(&entry) =
+                            words.entries.get(words.nfa.match_pattern(state, index).as_usize())
+                        {
                             self.matched(entry, at, end + 1);
                         }
                     }
@@ -225,7 +227,9 @@ impl<'a> Search<'a> {
     fn matched(&mut self, entry: Entry, start: usize, end: usize) {
         match entry {
             Entry::Literal { pattern, closed_start, closed_end } => {
-                if (!closed_start || is_word_start(self.text, start)) && (!closed_end || is_word_end(self.text, end)) {
+                if (!closed_start || is_word_start(self.text, start))
+                    && (!closed_end || is_word_end(self.text, end))
+                {
                     self.push(pattern, start, end);
                 }
             }

@@ -80,7 +80,10 @@ pub(crate) fn conditions(rule: &Rule) -> impl Iterator<Item = &Condition> {
 }
 
 impl Program {
-    pub(crate) fn new(policy: &Policy, scope: Option<CompiledScope>) -> Result<Self, super::matcher::MatcherError> {
+    pub(crate) fn new(
+        policy: &Policy,
+        scope: Option<CompiledScope>,
+    ) -> Result<Self, super::matcher::MatcherError> {
         let data = policy.data();
         let mut members = vec![Vec::new(); data.patterns.len()];
         for (set, entry) in (0u32..).zip(&data.sets) {
@@ -125,15 +128,22 @@ impl Plan {
             if !rule.on.contains(surface) {
                 continue;
             }
-            let exception = data.clauses.get(rule.clause as usize).is_some_and(|clause| clause.kind == Kind::Exception);
-            if exception { plan.exceptions.push(index) } else { plan.rules.push(index) }
+            let exception =
+                data.clauses.get(rule.clause as usize).is_some_and(|clause| clause.kind == Kind::Exception);
+            if exception {
+                plan.exceptions.push(index)
+            } else {
+                plan.rules.push(index)
+            }
             for atom in conditions(rule).flat_map(Condition::atoms) {
                 let Some(atom) = data.atoms.get(atom as usize) else { continue };
                 plan.regions |= *atom == Atom::Untrusted || exception;
                 let Some(place) = atom.place() else { continue };
                 plan.regions |= matches!(place, Place::Untrusted | Place::Trusted);
                 match (place, surface) {
-                    (Place::Request, Surface::Request) | (Place::Response, Surface::Response) => plan.judged.add(atom),
+                    (Place::Request, Surface::Request) | (Place::Response, Surface::Response) => {
+                        plan.judged.add(atom)
+                    }
                     (Place::Request, _) => {
                         plan.request = true;
                         request.add(atom);
@@ -156,7 +166,9 @@ pub(crate) fn regexes(atoms: &[Atom]) -> Vec<Option<meta::Regex>> {
         .iter()
         .map(|atom| match atom {
             Atom::ToolName(TextTest::Matches(source))
-            | Atom::ToolArgument { test: ArgumentTest::Text(TextTest::Matches(source)), .. } => build_regex(source),
+            | Atom::ToolArgument { test: ArgumentTest::Text(TextTest::Matches(source)), .. } => {
+                build_regex(source)
+            }
             _ => None,
         })
         .collect()

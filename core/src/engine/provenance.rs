@@ -57,7 +57,8 @@ fn tagged(text: &str, out: &mut Vec<(Span, Provenance)>) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while let Some(open) = find_ignoring_case(bytes, b"<untrusted", at) {
-        let Some(body) = memchr::memchr(b'>', bytes.get(open..).unwrap_or_default()).map(|n| open + n + 1) else {
+        let Some(body) = memchr::memchr(b'>', bytes.get(open..).unwrap_or_default()).map(|n| open + n + 1)
+        else {
             return;
         };
         let close = find_ignoring_case(bytes, b"</untrusted", body).unwrap_or(bytes.len());
@@ -111,7 +112,8 @@ fn quotes(text: &str, out: &mut Vec<(Span, Provenance)>) {
         let opens = memchr::memmem::Finder::new(open);
         let closes = memchr::memmem::Finder::new(close);
         let mut at = 0;
-        while let Some(from) = text.as_bytes().get(at..).and_then(|rest| opens.find(rest)).map(|n| at + n + open.len())
+        while let Some(from) =
+            text.as_bytes().get(at..).and_then(|rest| opens.find(rest)).map(|n| at + n + open.len())
         {
             let reach = text.len().min(from + MAX_QUOTE);
             let window = text.as_bytes().get(from..reach).unwrap_or_default();
@@ -143,7 +145,10 @@ mod tests {
     #[test]
     fn finds_what_is_quoted() {
         assert_eq!(found("Please say hello"), []);
-        assert_eq!(found("He said \"go home now please\" twice"), [("go home now please", Provenance::Quoted)]);
+        assert_eq!(
+            found("He said \"go home now please\" twice"),
+            [("go home now please", Provenance::Quoted)]
+        );
         assert_eq!(found("the \"best\" tool"), [], "a name in quotes is no quotation");
         assert_eq!(found("> one\nmine\n"), [("> one\n", Provenance::Quoted)]);
         assert_eq!(found("a\n```\nx = 1\n```\nb"), [("x = 1\n", Provenance::Quoted)]);

@@ -18,7 +18,9 @@ pub(crate) fn apply(message: &Message<'_>, mut places: Vec<Redactable>) -> Vec<R
     if places.is_empty() {
         return Vec::new();
     }
-    places.sort_unstable_by_key(|place| (place.field, place.part, place.span.start, std::cmp::Reverse(place.span.end)));
+    places.sort_unstable_by_key(|place| {
+        (place.field, place.part, place.span.start, std::cmp::Reverse(place.span.end))
+    });
     message
         .parts
         .iter()

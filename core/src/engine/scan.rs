@@ -1,7 +1,7 @@
 //! One text through its views, the matcher and the scanners for personal data and secrets.
 
-use super::matcher::{Hit, MatchScratch};
 use super::found::Found;
+use super::matcher::{Hit, MatchScratch};
 use super::personal::{self, PersonalKind};
 use super::program::{Program, Wanted};
 use super::provenance::{self, Provenance};
@@ -84,10 +84,9 @@ impl TextScan {
 
     /// The hits of a set, by view and place.
     pub(crate) fn hits_of<'a>(&'a self, program: &'a Program, set: u32) -> impl Iterator<Item = Hit> + 'a {
-        self.hits
-            .iter()
-            .copied()
-            .filter(move |hit| program.members.get(hit.pattern as usize).is_some_and(|sets| sets.contains(&set)))
+        self.hits.iter().copied().filter(move |hit| {
+            program.members.get(hit.pattern as usize).is_some_and(|sets| sets.contains(&set))
+        })
     }
 
     /// The place of a hit in the text, and the view's name where it is a derived one.

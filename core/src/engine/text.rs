@@ -91,7 +91,9 @@ impl FieldText {
                 Span { start: run.at + (from - run.out), end: run.at + (to.max(from) - run.out) }
             };
             match places.last_mut() {
-                Some((part, last)) if *part == run.part && last.end >= original.start => last.end = original.end,
+                Some((part, last)) if *part == run.part && last.end >= original.start => {
+                    last.end = original.end
+                }
                 _ => places.push((run.part, original)),
             }
         }

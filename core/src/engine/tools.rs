@@ -53,7 +53,7 @@ impl<'a> Call<'a> {
                 if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(text).map_err(|_| ()) }
             })
             .as_ref()
-            .map_err(|()| ())
+            .map_err(|&()| ())
     }
 
     /// The value of an atom about the call; `Unknown` where the arguments are not JSON.

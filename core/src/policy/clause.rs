@@ -115,6 +115,8 @@ impl Coverage {
 pub struct SourceRef {
     /// The document's name.
     pub document: String,
+    /// Which edition of it, where the policy says.
+    pub edition: Option<String>,
     /// First line, counted from 1.
     pub line: u32,
     /// Last line.

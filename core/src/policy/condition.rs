@@ -307,7 +307,9 @@ impl Atom {
     pub fn needs_tool_call(&self) -> bool {
         matches!(
             self,
-            Self::ToolName(_) | Self::ToolArgument { .. } | Self::Scope(ScopeTest::AllowsTool | ScopeTest::AllowsArgs)
+            Self::ToolName(_)
+                | Self::ToolArgument { .. }
+                | Self::Scope(ScopeTest::AllowsTool | ScopeTest::AllowsArgs)
         )
     }
 }
@@ -346,7 +348,8 @@ impl Condition {
             match *op {
                 Op::Const(_) | Op::Atom(_) => {
                     let Some(slot) = stack.get_mut(top) else { return Truth::Unknown };
-                    *slot = if let Op::Atom(atom) = *op { value(atom) } else { (*op == Op::Const(true)).into() };
+                    *slot =
+                        if let Op::Atom(atom) = *op { value(atom) } else { (*op == Op::Const(true)).into() };
                     top += 1;
                 }
                 Op::Not => {

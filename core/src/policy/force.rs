@@ -139,7 +139,11 @@ impl Force {
     }
 
     /// Applies a request's settings over the deployment's.
-    pub(crate) fn apply_request(&self, request: Option<&Settings>, scratch: &mut Scratch) -> Vec<SettingProblem> {
+    pub(crate) fn apply_request(
+        &self,
+        request: Option<&Settings>,
+        scratch: &mut Scratch,
+    ) -> Vec<SettingProblem> {
         let mut problems = Vec::new();
         scratch.changed = false;
         let Some(request) = request else { return problems };
@@ -205,10 +209,8 @@ impl Force {
                 let by = principal.as_str();
                 problems.push(SettingProblem { by, key: "switch", clause: id.clone(), reason });
             };
-            let Some((clause, state)) = self
-                .by_id
-                .get(id)
-                .and_then(|&at| Some((self.clauses.get(at)?, standing.get_mut(at)?)))
+            let Some((clause, state)) =
+                self.by_id.get(id).and_then(|&at| Some((self.clauses.get(at)?, standing.get_mut(at)?)))
             else {
                 refuse(SettingReason::UnknownClause);
                 continue;
@@ -234,15 +236,18 @@ impl Force {
         }
     }
 
-    fn yield_to_context(&self, standing: &mut [Standing], yields: &[String], problems: &mut Vec<SettingProblem>) {
+    fn yield_to_context(
+        &self,
+        standing: &mut [Standing],
+        yields: &[String],
+        problems: &mut Vec<SettingProblem>,
+    ) {
         for id in yields {
             let mut refuse = |reason| {
                 problems.push(SettingProblem { by: "context", key: "yields", clause: id.clone(), reason });
             };
-            let Some((clause, state)) = self
-                .by_id
-                .get(id)
-                .and_then(|&at| Some((self.clauses.get(at)?, standing.get_mut(at)?)))
+            let Some((clause, state)) =
+                self.by_id.get(id).and_then(|&at| Some((self.clauses.get(at)?, standing.get_mut(at)?)))
             else {
                 refuse(SettingReason::UnknownClause);
                 continue;

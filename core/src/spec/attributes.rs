@@ -45,17 +45,27 @@ pub(super) fn split(heading: &str, offset: usize, problems: &mut Vec<Problem>) -
         return plain(trimmed);
     }
     let Some(inner) = list.strip_prefix('{').and_then(|list| list.strip_suffix('}')) else {
-        problems.push((span, "the attribute list is not closed".to_string(), "a heading ends in `{#id key=value}`"));
+        problems.push((
+            span,
+            "the attribute list is not closed".to_string(),
+            "a heading ends in `{#id key=value}`",
+        ));
         return plain(title);
     };
     let mut out = Attributes { span: Some(span), ..Attributes::default() };
     for (start, word) in words(inner) {
-        let at = |from: usize, len: usize| Span::new(offset + open + 1 + from, offset + open + 1 + from + len);
+        let at =
+            |from: usize, len: usize| Span::new(offset + open + 1 + from, offset + open + 1 + from + len);
         let whole = at(start, word.len());
         if let Some(id) = word.strip_prefix('#') {
-            let valid = !id.is_empty() && id.chars().all(|ch| ch.is_alphanumeric() || matches!(ch, '_' | '-' | '.'));
+            let valid =
+                !id.is_empty() && id.chars().all(|ch| ch.is_alphanumeric() || matches!(ch, '_' | '-' | '.'));
             if !valid {
-                problems.push((whole, format!("`{word}` is no id"), "letters, digits, `_` and `-` after `#`"));
+                problems.push((
+                    whole,
+                    format!("`{word}` is no id"),
+                    "letters, digits, `_` and `-` after `#`",
+                ));
             } else if out.id.is_some() {
                 problems.push((whole, format!("a second id `{word}`"), "a heading has one id"));
             } else {
@@ -67,18 +77,30 @@ pub(super) fn split(heading: &str, offset: usize, problems: &mut Vec<Problem>) -
             Some((key, value)) if !key.is_empty() && !value.is_empty() => {
                 let unquoted = value.strip_prefix('"').map_or(Some(value), |rest| rest.strip_suffix('"'));
                 let Some(text) = unquoted else {
-                    problems.push((whole, format!("the quote in `{word}` is not closed"), "`key=\"two words\"`"));
+                    problems.push((
+                        whole,
+                        format!("the quote in `{word}` is not closed"),
+                        "`key=\"two words\"`",
+                    ));
                     continue;
                 };
                 let from = start + key.len() + 1 + usize::from(text.len() < value.len());
                 let key = Spanned { value: key.to_string(), span: at(start, key.len()) };
                 if out.pairs.iter().any(|(known, _)| known.value == key.value) {
-                    problems.push((whole, format!("`{}` is set twice", key.value), "each attribute stands once"));
+                    problems.push((
+                        whole,
+                        format!("`{}` is set twice", key.value),
+                        "each attribute stands once",
+                    ));
                     continue;
                 }
                 out.pairs.push((key, Spanned { value: text.to_string(), span: at(from, text.len()) }));
             }
-            _ => problems.push((whole, format!("`{word}` is no attribute"), "attributes are `#id` and `key=value`")),
+            _ => problems.push((
+                whole,
+                format!("`{word}` is no attribute"),
+                "attributes are `#id` and `key=value`",
+            )),
         }
     }
     (title.trim().to_string(), out)
@@ -123,7 +145,8 @@ mod tests {
 
     #[test]
     fn reads_ids_keys_and_quotes() {
-        let (title, attributes, problems) = read("Be kind {#be_kind authority=user tags=a,b note=\"two words\"}  ");
+        let (title, attributes, problems) =
+            read("Be kind {#be_kind authority=user tags=a,b note=\"two words\"}  ");
         assert_eq!((title.as_str(), problems.len()), ("Be kind", 0));
         assert_eq!(attributes.id.as_ref().map(|id| id.value.as_str()), Some("be_kind"));
         assert_eq!(attributes.get("note"), Some("two words"));

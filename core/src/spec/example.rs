@@ -133,7 +133,9 @@ pub(super) fn turns(body: &str, offset: usize, problems: &mut Vec<Problem>) -> (
 }
 
 fn closes(line: &str, role: Role) -> bool {
-    line.strip_prefix("</").and_then(|rest| rest.strip_suffix('>')).is_some_and(|name| name.trim() == role.as_str())
+    line.strip_prefix("</")
+        .and_then(|rest| rest.strip_suffix('>'))
+        .is_some_and(|name| name.trim() == role.as_str())
 }
 
 /// Reads an opening tag; with it, the text of a message that is closed on the same line.
@@ -200,7 +202,8 @@ mod tests {
         let (turns, comparisons) = turns(body, 0, &mut problems);
         assert_eq!(problems, []);
         assert_eq!(comparisons, 1);
-        let said: Vec<_> = turns.iter().map(|turn| (turn.role, turn.text.as_str(), turn.comparison)).collect();
+        let said: Vec<_> =
+            turns.iter().map(|turn| (turn.role, turn.text.as_str(), turn.comparison)).collect();
         assert_eq!(
             said,
             [
@@ -211,10 +214,16 @@ mod tests {
             ]
         );
         let bad = turns[1].judgment.as_ref().unwrap();
-        assert_eq!((bad.label, bad.clause.as_deref(), bad.reason.as_deref()), (Label::Bad, Some("other"), Some("no")));
+        assert_eq!(
+            (bad.label, bad.clause.as_deref(), bad.reason.as_deref()),
+            (Label::Bad, Some("other"), Some("no"))
+        );
         let good = turns[2].judgment.as_ref().unwrap();
         assert_eq!((good.label, good.reason.as_deref()), (Label::Good, Some("as said")));
-        assert_eq!(turns[2].attributes, [("recipient".into(), "python".into()), ("end_turn".into(), "false".into())]);
+        assert_eq!(
+            turns[2].attributes,
+            [("recipient".into(), "python".into()), ("end_turn".into(), "false".into())]
+        );
         for turn in &turns {
             assert_eq!(&body[turn.span.range()], turn.text);
         }

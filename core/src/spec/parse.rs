@@ -35,7 +35,8 @@ pub fn parse(source: &Arc<Source>) -> Parsed {
         return Parsed { document, diagnostics };
     }
     let (front_matter, start) = front_matter(source, &mut diagnostics);
-    let mut walk = Walk { source, start, diagnostics, sections: Vec::new(), paragraph: None, title: None, nesting: 0 };
+    let mut walk =
+        Walk { source, start, diagnostics, sections: Vec::new(), paragraph: None, title: None, nesting: 0 };
     walk.run();
     let Walk { mut sections, mut diagnostics, .. } = walk;
     finish(&mut sections, source);
@@ -58,8 +59,13 @@ fn front_matter(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> (Opt
         at += line.len();
     }
     diagnostics.push(
-        Diagnostic::new(Code::FrontMatterMissing, source, Span::new(bom, bom + 3), "the front matter is not closed")
-            .help("a line `+++` ends it"),
+        Diagnostic::new(
+            Code::FrontMatterMissing,
+            source,
+            Span::new(bom, bom + 3),
+            "the front matter is not closed",
+        )
+        .help("a line `+++` ends it"),
     );
     (None, text.len())
 }
@@ -97,13 +103,17 @@ impl Walk<'_> {
         for (event, range) in Parser::new_ext(text, Options::empty()).into_offset_iter() {
             let range = range.start + self.start..range.end + self.start;
             match event {
-                Event::Start(Tag::Heading { level, .. }) if self.nesting == 0 => heading = Some((range, level as u8)),
+                Event::Start(Tag::Heading { level, .. }) if self.nesting == 0 => {
+                    heading = Some((range, level as u8))
+                }
                 Event::End(TagEnd::Heading(_)) => {
                     if let Some((range, depth)) = heading.take() {
                         self.heading(range, depth);
                     }
                 }
-                Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => fence = Some((range, info.to_string())),
+                Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
+                    fence = Some((range, info.to_string()))
+                }
                 Event::End(TagEnd::CodeBlock) => {
                     if let Some((range, info)) = fence.take() {
                         self.fence(range, &info);
@@ -113,7 +123,9 @@ impl Walk<'_> {
                 Event::End(TagEnd::List(_) | TagEnd::BlockQuote(_) | TagEnd::Item) => {
                     self.nesting = self.nesting.saturating_sub(1);
                 }
-                Event::Start(Tag::Paragraph) => self.paragraph = Some(Paragraph { range, text: String::new() }),
+                Event::Start(Tag::Paragraph) => {
+                    self.paragraph = Some(Paragraph { range, text: String::new() })
+                }
                 Event::End(TagEnd::Paragraph) => {
                     if let Some(paragraph) = self.paragraph.take() {
                         self.paragraph(paragraph);
@@ -160,7 +172,8 @@ impl Walk<'_> {
         let mut problems = Vec::new();
         let (title, attributes) = attributes::split(body, range.start + marks + indent, &mut problems);
         for (span, message, help) in problems {
-            self.diagnostics.push(Diagnostic::new(Code::AttributeInvalid, self.source, span, message).help(help));
+            self.diagnostics
+                .push(Diagnostic::new(Code::AttributeInvalid, self.source, span, message).help(help));
         }
         let parent = self.sections.iter().rposition(|section| section.depth < depth);
         let span = Span::new(range.start, range.start + line.trim_end().len());
@@ -287,11 +300,16 @@ fn finish(sections: &mut [Section], source: &Arc<Source>) {
         let end = source.line_span(section.end_line).map_or(text.len(), |line| line.end as usize);
         let from = places.partition_point(|place| *place < start);
         for &place in places.get(from..).unwrap_or_default().iter().take_while(|place| **place < end) {
-            let fenced = section.fences.iter().map(|fence| fence.span).chain(section.examples.iter().map(|it| it.span));
+            let fenced = section
+                .fences
+                .iter()
+                .map(|fence| fence.span)
+                .chain(section.examples.iter().map(|it| it.span));
             if fenced.into_iter().any(|span| span.range().contains(&place)) {
                 continue;
             }
-            let Some(id) = text.get(place + 2..end).and_then(|rest| rest.split_once(']')).map(|(id, _)| id) else {
+            let Some(id) = text.get(place + 2..end).and_then(|rest| rest.split_once(']')).map(|(id, _)| id)
+            else {
                 continue;
             };
             if !id.is_empty() && id.len() <= 32 && id.chars().all(|ch| ch.is_ascii_alphanumeric()) {
@@ -345,7 +363,10 @@ fn duplicates(sections: &[Section], source: &Arc<Source>, diagnostics: &mut Vec<
 impl Document {
     /// References and judgments that point to an id which neither this document nor `known` has.
     pub fn dangling(&self, known: &[&str]) -> Vec<Diagnostic> {
-        let own = self.sections.iter().filter_map(|section| section.attributes.id.as_ref().map(|id| id.value.as_str()));
+        let own = self
+            .sections
+            .iter()
+            .filter_map(|section| section.attributes.id.as_ref().map(|id| id.value.as_str()));
         let ids: Vec<&str> = own.chain(known.iter().copied()).collect();
         let mut out = Vec::new();
         let mut check = |target: &str, span| {
@@ -359,7 +380,9 @@ impl Document {
             for reference in &section.references {
                 check(&reference.target, reference.span);
             }
-            for judgment in section.examples.iter().flat_map(|it| &it.turns).filter_map(|turn| turn.judgment.as_ref()) {
+            for judgment in
+                section.examples.iter().flat_map(|it| &it.turns).filter_map(|turn| turn.judgment.as_ref())
+            {
                 if let Some(clause) = &judgment.clause {
                     check(clause, judgment.span);
                 }

@@ -94,8 +94,12 @@ impl Expect {
         if let Some(action) = self.action.filter(|action| *action != verdict.action) {
             problems.push(format!("expected action {action}, got {}", verdict.action));
         }
-        let mut found: Vec<String> =
-            verdict.findings.iter().filter_map(|it| verdict.clause_of(it)).map(|clause| clause.id.clone()).collect();
+        let mut found: Vec<String> = verdict
+            .findings
+            .iter()
+            .filter_map(|it| verdict.clause_of(it))
+            .map(|clause| clause.id.clone())
+            .collect();
         found.sort();
         found.dedup();
         if let Some(clauses) = &self.clauses {
@@ -105,8 +109,12 @@ impl Expect {
                 problems.push(format!("expected exactly the clauses {wanted:?}, got {found:?}"));
             }
         }
-        problems.extend(self.includes.iter().filter(|id| !found.contains(id)).map(|id| format!("`{id}` was not found")));
-        problems.extend(self.excludes.iter().filter(|id| found.contains(id)).map(|id| format!("`{id}` was found")));
+        problems.extend(
+            self.includes.iter().filter(|id| !found.contains(id)).map(|id| format!("`{id}` was not found")),
+        );
+        problems.extend(
+            self.excludes.iter().filter(|id| found.contains(id)).map(|id| format!("`{id}` was found")),
+        );
         if let Some(wanted) = &self.lifted {
             let mut lifted: Vec<String> = verdict
                 .lifted
@@ -121,7 +129,8 @@ impl Expect {
             }
         }
         if let Some(wanted) = self.redacted.as_deref().filter(|wanted| Some(*wanted) != verdict.redacted()) {
-            problems.push(format!("expected redacted `{wanted}`, got `{}`", verdict.redacted().unwrap_or("")));
+            problems
+                .push(format!("expected redacted `{wanted}`, got `{}`", verdict.redacted().unwrap_or("")));
         }
         if let Some(wanted) = self.ignored.filter(|wanted| *wanted != verdict.ignored.len()) {
             problems.push(format!("expected {wanted} ignored settings, got {}", verdict.ignored.len()));

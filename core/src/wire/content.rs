@@ -34,16 +34,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 }
 
 /// A string, a list of blocks, or nothing.
+#[derive(Default)]
 pub(super) enum Content<'a> {
+    #[default]
     Nothing,
     Text(Cow<'a, str>),
     Blocks(Vec<Block<'a>>),
-}
-
-impl Default for Content<'_> {
-    fn default() -> Self {
-        Self::Nothing
-    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
@@ -258,7 +254,9 @@ impl<'a> Block<'a> {
                 let text = self.text.ok_or_else(|| missing("text"))?;
                 Ok(Part::Text { text, at: at_block })
             }
-            Some("refusal") => Ok(Part::Text { text: self.refusal.ok_or_else(|| missing("refusal"))?, at: at_block }),
+            Some("refusal") => {
+                Ok(Part::Text { text: self.refusal.ok_or_else(|| missing("refusal"))?, at: at_block })
+            }
             Some("thinking" | "reasoning") => {
                 let text = self.thinking.or(self.text).ok_or_else(|| missing("thinking"))?;
                 Ok(Part::Reasoning { text, at: at_block })

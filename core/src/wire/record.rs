@@ -96,7 +96,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Record<'a> {
                         "text" => record.text = map.next_value()?,
                         other => {
                             if let Some(meant) = misspelled(other) {
-                                return Err(de::Error::custom(format!("unknown field `{other}`, did you mean `{meant}`?")));
+                                return Err(de::Error::custom(format!(
+                                    "unknown field `{other}`, did you mean `{meant}`?"
+                                )));
                             }
                             map.next_value::<de::IgnoredAny>()?;
                         }
@@ -116,8 +118,10 @@ fn misspelled(word: &str) -> Option<&'static str> {
         let front = a.iter().zip(b).take_while(|(x, y)| x == y).count();
         let (a, b) = (a.get(front..).unwrap_or_default(), b.get(front..).unwrap_or_default());
         let back = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x == y).count();
-        let (a, b) = (a.get(..a.len() - back).unwrap_or_default(), b.get(..b.len() - back).unwrap_or_default());
-        matches!((a, b), ([_], []) | ([], [_]) | ([_], [_])) || matches!((a, b), ([p, q], [r, s]) if p == s && q == r)
+        let (a, b) =
+            (a.get(..a.len() - back).unwrap_or_default(), b.get(..b.len() - back).unwrap_or_default());
+        matches!((a, b), ([_], []) | ([], [_]) | ([_], [_]))
+            || matches!((a, b), ([p, q], [r, s]) if p == s && q == r)
     };
     // Short words are close to too many others.
     FIELDS.into_iter().filter(|known| known.len() > 4).find(|known| close(known))
@@ -153,10 +157,16 @@ impl<'a> Record<'a> {
                     Some(None) => return Err(WireError::at("tool_call", "a tool call needs `name`")),
                 };
                 let result = text(Role::Tool, self.tool_result);
-                [text(Role::User, self.request), text(Role::Assistant, self.response), call, result, text(Role::User, self.text)]
-                    .into_iter()
-                    .flatten()
-                    .collect()
+                [
+                    text(Role::User, self.request),
+                    text(Role::Assistant, self.response),
+                    call,
+                    result,
+                    text(Role::User, self.text),
+                ]
+                .into_iter()
+                .flatten()
+                .collect()
             }
         };
         if messages.is_empty() {

@@ -14,7 +14,10 @@ impl Serialize for Verdict {
         out.serialize_entry("action", &self.action)?;
         out.serialize_entry("surface", &self.surface)?;
         out.serialize_entry("policy", &PolicyName(&self.policy))?;
-        out.serialize_entry("findings", &List(&self.findings, |finding| FindingOf { verdict: self, finding }))?;
+        out.serialize_entry(
+            "findings",
+            &List(&self.findings, |finding| FindingOf { verdict: self, finding }),
+        )?;
         if !self.lifted.is_empty() {
             out.serialize_entry("lifted", &List(&self.lifted, |lifted| LiftedOf { verdict: self, lifted }))?;
         }
@@ -90,8 +93,11 @@ struct Place<'a>(&'a Clause);
 
 impl Serialize for Place<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut out = serializer.serialize_map(Some(2))?;
+        let mut out = serializer.serialize_map(None)?;
         out.serialize_entry("document", &self.0.source.document)?;
+        if let Some(edition) = &self.0.source.edition {
+            out.serialize_entry("edition", edition)?;
+        }
         out.serialize_entry("line", &self.0.source.line)?;
         out.end()
     }
@@ -120,7 +126,10 @@ impl Serialize for Degraded<'_> {
         let verdict = self.0;
         let mut out = serializer.serialize_seq(None)?;
         let ids = |clauses: &mut dyn Iterator<Item = usize>| -> Vec<&str> {
-            clauses.filter_map(|at| verdict.policy.clauses().get(at)).map(|clause| clause.id.as_str()).collect()
+            clauses
+                .filter_map(|at| verdict.policy.clauses().get(at))
+                .map(|clause| clause.id.as_str())
+                .collect()
         };
         if !verdict.undecided.is_empty() {
             let clauses = ids(&mut verdict.undecided.iter());
