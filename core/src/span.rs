@@ -48,11 +48,18 @@ impl From<Range<usize>> for Span {
 }
 
 /// A source text with its name and an index of its lines.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Source {
     name: String,
     text: String,
     line_starts: Vec<u32>,
+}
+
+/// The name and the size; the text would bury everything around it.
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Source({}, {} bytes)", self.name, self.text.len())
+    }
 }
 
 impl Source {

@@ -87,6 +87,8 @@ pub(super) fn turns(body: &str, offset: usize, problems: &mut Vec<Problem>) -> (
         }
         match text {
             "" => {}
+            // Turns left out by the author.
+            _ if text.starts_with("[...") && text.ends_with(']') => {}
             "<comparison>" => {
                 if inside_comparison.is_some() {
                     problems.push((here, "a comparison inside a comparison".to_string()));
@@ -195,7 +197,7 @@ mod tests {
 
     #[test]
     fn reads_judged_turns() {
-        let body = "<user>\na < b & <untrusted>x</untrusted>\n</user>\n<comparison>\n<assistant> <!-- BAD[#other]: no -->\n\
+        let body = "[... elided ...]\n<user>\na < b & <untrusted>x</untrusted>\n</user>\n<comparison>\n<assistant> <!-- BAD[#other]: no -->\n\
                     # not a heading\n</assistant>\n<assistant recipient=\"python\" end_turn=\"false\"> <!-- GOOD, as said -->\n\
                     yes\n</assistant>\n</comparison>\n<tool name=\"t\">one line</tool>\n";
         let mut problems = Vec::new();
