@@ -1,7 +1,7 @@
 //! `brightline inspect`: what a document holds.
 
 use crate::args::InspectArgs;
-use crate::output::{self, BOLD, DIM, cut, styled};
+use crate::output::{self, BOLD, DIM, counted, cut, styled};
 use crate::{Outcome, Stop};
 use brightline::compiler::{ClauseReport, Compiler};
 use brightline::diagnostic::{Code, Diagnostic, Severity};
@@ -17,7 +17,7 @@ struct Inspection {
     headings: usize,
     clauses: Vec<Clause>,
     examples: usize,
-    comparisons: u32,
+    comparisons: usize,
     answers: Answers,
     footnotes: usize,
     diagnostics: Vec<Diagnostic>,
@@ -43,6 +43,9 @@ struct Clause {
     footnotes: usize,
     /// How the document itself says the clause is enforced: `full`, `partial`, `none` or `unstated`.
     enforced: &'static str,
+    /// By how many rules, and whether one of them needs a model.
+    rules: usize,
+    needs_model: bool,
 }
 
 pub(crate) fn run(args: &InspectArgs) -> Result<Outcome, Stop> {
@@ -87,7 +90,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome, Stop> {
             .filter_map(|section| Some(clause(section, report_of(section)?)))
             .collect(),
         examples: examples().count(),
-        comparisons: examples().map(|example| example.comparisons).sum(),
+        comparisons: examples().map(|example| example.comparisons as usize).sum(),
         answers: Answers { good: count(Label::Good), bad: count(Label::Bad), ok: count(Label::Ok) },
         footnotes: footnotes.len(),
         diagnostics,
@@ -119,13 +122,21 @@ fn clause(section: &Section, report: &ClauseReport) -> Clause {
         examples: section.examples.len() + lines,
         footnotes: section.footnotes.len(),
         enforced: report.coverage,
+        rules: report.rules,
+        needs_model: report.needs_model,
     }
 }
 
 fn show(out: &mut impl Write, inspection: &Inspection) -> Result<(), Stop> {
     let Inspection { headings, clauses, examples, comparisons, answers, footnotes, .. } = inspection;
     writeln!(out, "{}", styled(BOLD, &inspection.document))?;
-    writeln!(out, "{headings} headings, {} clauses, {footnotes} footnotes", clauses.len())?;
+    writeln!(
+        out,
+        "{}, {}, {}",
+        counted(*headings, "heading"),
+        counted(clauses.len(), "clause"),
+        counted(*footnotes, "footnote")
+    )?;
     if *examples > 0 {
         let Answers { good, bad, ok } = answers;
         writeln!(

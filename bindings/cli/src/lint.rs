@@ -1,7 +1,7 @@
 //! `brightline lint` and `brightline compile`.
 
 use crate::args::{CompileArgs, LintArgs};
-use crate::output::{self, BOLD, DIM, styled};
+use crate::output::{self, BOLD, DIM, counted, styled};
 use crate::{Outcome, Stop, check};
 use brightline::artifact;
 use brightline::compiler::{ClauseReport, Compiled, Edit};
@@ -70,7 +70,13 @@ pub(crate) fn run(args: &LintArgs) -> Result<Outcome, Stop> {
         let least = if args.verbose { Severity::Note } else { Severity::Warning };
         output::diagnostics(&mut out, &compiled.diagnostics, least)?;
         report(&mut out, &compiled, args.verbose)?;
-        writeln!(out, "{errors} errors, {warnings} warnings, {notes} notes")?;
+        writeln!(
+            out,
+            "{}, {}, {}",
+            counted(errors, "error"),
+            counted(warnings, "warning"),
+            counted(notes, "note")
+        )?;
     }
     out.flush()?;
     let bad = errors > 0 || (args.strict && warnings > 0);
@@ -88,7 +94,7 @@ fn report(out: &mut impl Write, compiled: &Compiled, verbose: bool) -> Result<()
         words.iter().map(|word| format!("{} {word}", compiled.report.count(word))).collect();
     let (hits, misses) =
         clauses.iter().fold((0, 0), |sum, clause| (sum.0 + clause.hits, sum.1 + clause.misses));
-    writeln!(out, "{} clauses: {}", clauses.len(), coverage.join(", "))?;
+    writeln!(out, "{}: {}", counted(clauses.len(), "clause"), coverage.join(", "))?;
     let open = compiled.diagnostics.iter().filter(|it| it.code == Code::ExampleNotJudged).count();
     let open = if open > 0 { format!(", {open} of them not decided without a model") } else { String::new() };
     writeln!(out, "{hits} examples that must hit, {misses} that must not{open}")?;
@@ -100,8 +106,8 @@ fn report(out: &mut impl Write, compiled: &Compiled, verbose: bool) -> Result<()
         if lifted.is_empty() {
             writeln!(
                 out,
-                "no settings lift any of the {} hard clauses (proved over {tried} combinations)",
-                hard.len()
+                "no settings lift {} (proved over {tried} combinations)",
+                counted(hard.len(), "hard clause")
             )?;
         } else {
             writeln!(out, "settings lift hard clauses: {}", lifted.join(", "))?;
@@ -109,7 +115,7 @@ fn report(out: &mut impl Write, compiled: &Compiled, verbose: bool) -> Result<()
     }
     let models = clauses.iter().filter(|clause| clause.needs_model).count();
     if models > 0 {
-        writeln!(out, "{models} clauses need a model to be judged in full")?;
+        writeln!(out, "without a model not judged in full: {}", counted(models, "clause"))?;
     }
     if verbose {
         each(out, clauses)?;
