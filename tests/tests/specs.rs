@@ -43,7 +43,9 @@ fn the_model_spec_keeps_every_example() {
     assert_eq!(examples.len(), 183);
     assert_eq!(examples.iter().map(|example| example.comparisons).sum::<u32>(), 189);
     let turns: Vec<_> = examples.iter().flat_map(|example| &example.turns).collect();
-    let judged = |label| turns.iter().filter(|turn| turn.judgment.as_ref().is_some_and(|it| it.label == label)).count();
+    let judged = |label| {
+        turns.iter().filter(|turn| turn.judgment.as_ref().is_some_and(|it| it.label == label)).count()
+    };
     assert_eq!([Label::Good, Label::Bad, Label::Ok].map(judged), [193, 196, 8]);
     let other = |clause: &str| {
         let names = turns.iter().filter_map(|turn| turn.judgment.as_ref()?.clause.as_deref());
@@ -68,11 +70,16 @@ fn the_model_spec_keeps_every_example() {
 fn the_model_spec_keeps_its_footnotes_and_references() {
     let Some(source) = published("openai-model-spec.md") else { return };
     let document = spec::parse(&source).document;
-    let footnotes: BTreeSet<_> =
-        document.sections.iter().flat_map(|section| &section.footnotes).map(|note| note.id.as_str()).collect();
+    let footnotes: BTreeSet<_> = document
+        .sections
+        .iter()
+        .flat_map(|section| &section.footnotes)
+        .map(|note| note.id.as_str())
+        .collect();
     assert_eq!(footnotes.len(), 116);
     assert!(footnotes.contains("zyu5"));
-    let by_title = document.sections.iter().flat_map(|section| &section.references).filter(|it| it.by_title).count();
+    let by_title =
+        document.sections.iter().flat_map(|section| &section.references).filter(|it| it.by_title).count();
     let written = source.text().matches("[?](#").count();
     assert!(by_title > 20 && by_title <= written, "{by_title} of {written}");
     // Commentary is never the reason for a clause.
@@ -94,7 +101,11 @@ fn a_published_spec_compiles_as_it_is() {
     let compiled = Compiler::without_files().text("openai-model-spec.md", source.text());
     let errors: Vec<_> = compiled.diagnostics.iter().filter(|it| it.severity() == Severity::Error).collect();
     assert!(errors.is_empty(), "{errors:?}");
-    assert_eq!(compiled.report.count("unstated"), 59, "nothing in it says how a clause is enforced, and that is listed");
+    assert_eq!(
+        compiled.report.count("unstated"),
+        59,
+        "nothing in it says how a clause is enforced, and that is listed"
+    );
 }
 
 #[test]
@@ -113,7 +124,11 @@ fn shipped_policies_agree_with_the_documents_they_enforce() {
     {
         let Some(source) = published(document) else { return };
         let compiled = Compiler::new().file(root().join("policies").join(policy).join("policy.md"));
-        assert!(compiled.report.clauses.len() >= clauses, "{policy} has {} clauses", compiled.report.clauses.len());
+        assert!(
+            compiled.report.clauses.len() >= clauses,
+            "{policy} has {} clauses",
+            compiled.report.clauses.len()
+        );
         let differences = compiled.against(&source).diagnostics;
         assert!(differences.is_empty(), "{policy}: {differences:?}");
     }
@@ -130,7 +145,14 @@ fn a_change_under_a_clause_is_noticed() {
     };
     let moved = changed(format!("A new first line.\n{}", source.text()));
     assert_eq!(moved, BTreeSet::from(["BL0905"]), "text that moved is found where it stands now");
-    let line = compiled.policy.as_ref().unwrap().clauses().iter().find(|it| it.source.fingerprint.is_some()).unwrap();
+    let line = compiled
+        .policy
+        .as_ref()
+        .unwrap()
+        .clauses()
+        .iter()
+        .find(|it| it.source.fingerprint.is_some())
+        .unwrap();
     let text = source.slice(source.line_span(line.source.line).unwrap()).to_string();
     let edited = changed(source.text().replace(text.trim_end(), &format!("{} Or not.", text.trim_end())));
     assert!(edited.contains("BL0904"), "{edited:?}");
@@ -144,6 +166,10 @@ fn most_of_the_model_spec_is_enforced_and_the_rest_says_why() {
     assert!(report.count("full") + report.count("partial") >= 30);
     assert_eq!(report.count("unstated"), 0);
     for clause in report.clauses.iter().filter(|clause| clause.coverage != "full") {
-        assert!(clause.reason.as_ref().is_some_and(|reason| reason.len() > 20), "{} gives no reason", clause.id);
+        assert!(
+            clause.reason.as_ref().is_some_and(|reason| reason.len() > 20),
+            "{} gives no reason",
+            clause.id
+        );
     }
 }

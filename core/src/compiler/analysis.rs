@@ -1,7 +1,7 @@
 //! What is wrong with a policy as a whole.
 
 use super::clauses::Draft;
-use super::decide::{Formula, Satisfiable, satisfiable};
+use super::decide::{Budget, Formula, Satisfiable, satisfiable};
 use crate::authority::Level;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::message::Surface;
@@ -16,7 +16,12 @@ pub(super) struct Located<'a> {
 }
 
 /// Conditions that hold always, never, or never on some surface they name.
-pub(super) fn conditions(rules: &[Located<'_>], atoms: &[Atom], diagnostics: &mut Vec<Diagnostic>) {
+pub(super) fn conditions(
+    rules: &[Located<'_>],
+    atoms: &[Atom],
+    budget: &mut Budget,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
     for Located { rule, draft, when } in rules {
         let mut report = |code, message: String, help: &str| {
             diagnostics.push(Diagnostic::new(code, &draft.document, *when, message).help(help));
@@ -29,14 +34,14 @@ pub(super) fn conditions(rules: &[Located<'_>], atoms: &[Atom], diagnostics: &mu
                 let found = if silent {
                     Satisfiable::Never
                 } else {
-                    satisfiable(&[Formula::Matches(rule)], atoms, surface)
+                    satisfiable(&[Formula::Matches(rule)], atoms, surface, budget)
                 };
                 (surface, found)
             })
             .collect();
         if outcome.iter().all(|(_, found)| *found == Satisfiable::Never) {
             let never = rule.on.iter().all(|surface| {
-                satisfiable(&[Formula::Holds(&rule.when)], atoms, surface) == Satisfiable::Never
+                satisfiable(&[Formula::Holds(&rule.when)], atoms, surface, budget) == Satisfiable::Never
             });
             if never {
                 let message = format!("the condition of `{}` holds for no message", draft.id);
@@ -66,7 +71,7 @@ pub(super) fn conditions(rules: &[Located<'_>], atoms: &[Atom], diagnostics: &mu
                     "take the surface out of `on`, or look at `request.` or `response.`",
                 );
             }
-            if satisfiable(&[Formula::DoesNotMatch(rule)], atoms, *surface) == Satisfiable::Never {
+            if satisfiable(&[Formula::DoesNotMatch(rule)], atoms, *surface, budget) == Satisfiable::Never {
                 let message =
                     format!("the condition of `{}` holds for every message on `{surface}`", draft.id);
                 report(Code::ConditionAlwaysTrue, message, "a rule that always matches judges nothing");
@@ -88,7 +93,12 @@ fn authority_speaks(condition: &Condition, atoms: &[Atom], surface: Surface) -> 
 }
 
 /// Clauses that demand opposite things with nothing to decide between them.
-pub(super) fn conflicts(rules: &[Located<'_>], atoms: &[Atom], diagnostics: &mut Vec<Diagnostic>) {
+pub(super) fn conflicts(
+    rules: &[Located<'_>],
+    atoms: &[Atom],
+    budget: &mut Budget,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
     // With nothing found in a text, two rules that together leave no way out include one that matches.
     let idle = |rule: &Rule| rule.when.eval(|_| Truth::False) == Truth::True;
     for (at, left) in rules.iter().enumerate() {
@@ -104,8 +114,8 @@ pub(super) fn conflicts(rules: &[Located<'_>], atoms: &[Atom], diagnostics: &mut
             let strict = |rule: &Rule| rule.action >= Action::Revise;
             let problem =
                 left.rule.on.iter().filter(|surface| right.rule.on.contains(*surface)).find_map(|surface| {
-                    let never = |formulas: &[Formula<'_>]| {
-                        satisfiable(formulas, atoms, surface) == Satisfiable::Never
+                    let mut never = |formulas: &[Formula<'_>]| {
+                        satisfiable(formulas, atoms, surface, budget) == Satisfiable::Never
                     };
                     let both_strict = strict(left.rule) && strict(right.rule);
                     if both_strict && (idle(left.rule) || idle(right.rule)) {

@@ -8,8 +8,17 @@ use crate::engine::program::surfaces_of;
 use crate::message::Surface;
 use crate::policy::{ArgumentTest, Atom, Comparison, Condition, Place, Rule, TextTest, Threshold, Truth};
 
-/// How many combinations are tried before giving up.
-const MAX_STEPS: usize = 200_000;
+/// How many combinations are tried for one question before giving up.
+const MAX_STEPS: usize = 20_000;
+
+/// How many combinations may be tried for a whole policy: a bound on what a hostile document can cost.
+pub(super) struct Budget(usize);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(2_000_000)
+    }
+}
 
 /// What the search found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,19 +30,27 @@ pub(super) enum Satisfiable {
 }
 
 /// Whether some message on the surface makes every one of the formulas true.
-pub(super) fn satisfiable(formulas: &[Formula<'_>], atoms: &[Atom], surface: Surface) -> Satisfiable {
+pub(super) fn satisfiable(
+    formulas: &[Formula<'_>],
+    atoms: &[Atom],
+    surface: Surface,
+    budget: &mut Budget,
+) -> Satisfiable {
     let mut used: Vec<u32> = formulas.iter().flat_map(Formula::atoms).collect();
     used.sort_unstable();
     used.dedup();
-    let mut search = Search { formulas, atoms, used, values: vec![None; atoms.len()], steps: 0 };
-    for &atom in &search.used.clone() {
-        let possible =
-            search.atoms.get(atom as usize).is_some_and(|atom| surfaces_of(atom).contains(surface));
-        if !possible {
-            search.set(atom, Some(false));
-        }
-    }
-    match search.solve(0) {
+    let values = used
+        .iter()
+        .map(|&atom| {
+            let possible = atoms.get(atom as usize).is_some_and(|atom| surfaces_of(atom).contains(surface));
+            if possible { None } else { Some(false) }
+        })
+        .collect();
+    let limit = MAX_STEPS.min(budget.0);
+    let mut search = Search { formulas, atoms, used, values, steps: 0, limit };
+    let found = search.solve(0);
+    budget.0 = budget.0.saturating_sub(search.steps);
+    match found {
         Some(true) => Satisfiable::Yes,
         Some(false) => Satisfiable::Never,
         None => Satisfiable::GaveUp,
@@ -74,27 +91,33 @@ impl Formula<'_> {
 struct Search<'a> {
     formulas: &'a [Formula<'a>],
     atoms: &'a [Atom],
+    /// The atoms the formulas use, sorted, and beside them the values tried.
     used: Vec<u32>,
     values: Vec<Option<bool>>,
     steps: usize,
+    limit: usize,
 }
 
 impl Search<'_> {
-    fn set(&mut self, atom: u32, value: Option<bool>) {
-        if let Some(slot) = self.values.get_mut(atom as usize) {
+    fn set(&mut self, position: usize, value: Option<bool>) {
+        if let Some(slot) = self.values.get_mut(position) {
             *slot = value;
         }
     }
 
-    /// Whether the formulas can all be true from here on; `None` where the steps ran out.
+    /// Whether the formulas can all be true from here on; `None` where the steps ran out. The values given so far do not
+    /// contradict one another.
     fn solve(&mut self, next: usize) -> Option<bool> {
         self.steps += 1;
-        if self.steps > MAX_STEPS {
+        if self.steps > self.limit {
             return None;
         }
-        let value = |atom: u32| match self.values.get(atom as usize) {
-            Some(Some(value)) => (*value).into(),
-            _ => Truth::Unknown,
+        let value = |atom: u32| {
+            let position = self.used.binary_search(&atom).ok();
+            match position.and_then(|at| self.values.get(at)) {
+                Some(Some(value)) => (*value).into(),
+                _ => Truth::Unknown,
+            }
         };
         let mut open = false;
         for formula in self.formulas {
@@ -104,62 +127,47 @@ impl Search<'_> {
                 Truth::True => {}
             }
         }
-        let Some((index, &atom)) = self
-            .used
-            .iter()
-            .enumerate()
-            .skip(next)
-            .find(|(_, atom)| self.values.get(**atom as usize) == Some(&None))
-        else {
-            return Some(!open && self.consistent());
-        };
-        if !open && self.consistent() {
-            return Some(true);
-        }
+        // With every formula decided, atoms without a value can take whatever fits.
+        let free = (next..self.values.len()).find(|&at| self.values.get(at) == Some(&None));
+        let Some(position) = free.filter(|_| open) else { return Some(!open) };
         let mut gave_up = false;
         for choice in [false, true] {
-            self.set(atom, Some(choice));
-            if self.consistent() {
-                match self.solve(index + 1) {
-                    Some(true) => {
-                        self.set(atom, None);
-                        return Some(true);
-                    }
-                    Some(false) => {}
-                    None => gave_up = true,
-                }
+            self.set(position, Some(choice));
+            let result = if self.fits(position, choice) { self.solve(position + 1) } else { Some(false) };
+            self.set(position, None);
+            match result {
+                Some(true) => return Some(true),
+                Some(false) => {}
+                None => gave_up = true,
             }
-            self.set(atom, None);
         }
         if gave_up { None } else { Some(false) }
     }
 
     fn assigned(&self) -> impl Iterator<Item = (&Atom, bool)> {
-        self.used.iter().filter_map(|&atom| {
-            let value = (*self.values.get(atom as usize)?)?;
-            Some((self.atoms.get(atom as usize)?, value))
-        })
+        self.used
+            .iter()
+            .zip(&self.values)
+            .filter_map(|(&atom, value)| Some((self.atoms.get(atom as usize)?, (*value)?)))
     }
 
-    /// Whether the values given so far do not contradict one another.
-    fn consistent(&self) -> bool {
-        let assigned: Vec<(&Atom, bool)> = self.assigned().collect();
-        for (at, (left, left_value)) in assigned.iter().enumerate() {
-            for (right, right_value) in assigned.iter().skip(at + 1) {
-                let contradiction = (*left_value && !*right_value && implies(left, right))
-                    || (*right_value && !*left_value && implies(right, left))
-                    || (*left_value && *right_value && excludes(left, right));
-                if contradiction {
-                    return false;
-                }
-            }
-            let same_number: Vec<(Comparison, bool)> =
-                assigned.iter().filter_map(|(other, value)| Some((compared(left, other)?, *value))).collect();
-            if same_number.len() > 1 && !some_number(&same_number, is_count(left)) {
-                return false;
-            }
-        }
-        true
+    /// Whether a new value contradicts none of the others.
+    fn fits(&self, position: usize, value: bool) -> bool {
+        let Some(atom) = self.used.get(position).and_then(|&at| self.atoms.get(at as usize)) else {
+            return false;
+        };
+        let apart = self.assigned().all(|(other, other_value)| {
+            std::ptr::eq(atom, other)
+                || !((value && !other_value && implies(atom, other))
+                    || (other_value && !value && implies(other, atom))
+                    || (value && other_value && (excludes(atom, other))))
+        });
+        // A match is a count of at least one: the count knows how to compare both.
+        let reference = self.assigned().map(|(other, _)| other).find(|other| compared(other, atom).is_some());
+        let reference = reference.filter(|_| matches!(atom, Atom::Match { .. })).unwrap_or(atom);
+        let same_number: Vec<(Comparison, bool)> =
+            self.assigned().filter_map(|(other, value)| Some((compared(reference, other)?, value))).collect();
+        apart && (same_number.len() < 2 || some_number(&same_number, is_count(reference)))
     }
 }
 
@@ -296,7 +304,7 @@ mod tests {
     }
 
     fn sat(ops: Vec<Op>, atoms: &[Atom]) -> Satisfiable {
-        satisfiable(&[Formula::Holds(&Condition(ops))], atoms, Surface::Request)
+        satisfiable(&[Formula::Holds(&Condition(ops))], atoms, Surface::Request, &mut Budget::default())
     }
 
     #[test]
@@ -313,7 +321,12 @@ mod tests {
             Atom::ToolName(TextTest::OneOf(vec!["shell".into()])),
             Atom::ToolName(TextTest::StartsWith("mail.".into())),
         ];
-        let on_call = satisfiable(&[Formula::Holds(&Condition(both))], &names, Surface::ToolCall);
+        let on_call = satisfiable(
+            &[Formula::Holds(&Condition(both))],
+            &names,
+            Surface::ToolCall,
+            &mut Budget::default(),
+        );
         assert_eq!(on_call, Satisfiable::Never);
     }
 
@@ -340,7 +353,10 @@ mod tests {
         for (surface, expected) in
             [(Surface::Request, Satisfiable::Never), (Surface::ToolCall, Satisfiable::Yes)]
         {
-            assert_eq!(satisfiable(&[Formula::Holds(&condition)], &atoms, surface), expected);
+            assert_eq!(
+                satisfiable(&[Formula::Holds(&condition)], &atoms, surface, &mut Budget::default()),
+                expected
+            );
         }
     }
 }

@@ -522,8 +522,9 @@ impl Build<'_> {
                 Some(analysis::Located { rule, draft: self.drafts.get(rule.clause as usize)?, when: *when })
             })
             .collect();
-        analysis::conditions(&located, atoms, &mut self.diagnostics);
-        analysis::conflicts(&located, atoms, &mut self.diagnostics);
+        let mut budget = decide::Budget::default();
+        analysis::conditions(&located, atoms, &mut budget, &mut self.diagnostics);
+        analysis::conflicts(&located, atoms, &mut budget, &mut self.diagnostics);
     }
 
     fn collect_examples(&mut self, rules: &[(Rule, Span)], coverages: &[Coverage]) -> Vec<Example> {
