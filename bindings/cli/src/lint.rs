@@ -4,7 +4,7 @@ use crate::args::{CompileArgs, LintArgs};
 use crate::output::{self, BOLD, DIM, counted, styled};
 use crate::{Outcome, Stop, check};
 use brightline::artifact;
-use brightline::compiler::{ClauseReport, Compiled, Edit};
+use brightline::compiler::{ClauseReport, Compiled, Edit, Liftable};
 use brightline::diagnostic::{Code, Diagnostic, Severity};
 use brightline::policy::Kind;
 use brightline::span::Source;
@@ -21,7 +21,16 @@ struct Output<'a> {
     warnings: usize,
     notes: usize,
     diagnostics: &'a [Diagnostic],
-    clauses: &'a [ClauseReport],
+    clauses: Vec<ClauseOutput<'a>>,
+}
+
+#[derive(Serialize)]
+struct ClauseOutput<'a> {
+    #[serde(flatten)]
+    report: &'a ClauseReport,
+    /// Who can lift it, by themselves and with a grant.
+    lifted_by: &'a [&'static str],
+    lifted_with_grant_by: &'a [&'static str],
 }
 
 #[derive(Serialize)]
@@ -53,6 +62,7 @@ pub(crate) fn run(args: &LintArgs) -> Result<Outcome, Stop> {
     }
     let count = |severity| compiled.diagnostics.iter().filter(|it| it.severity() == severity).count();
     let (errors, warnings, notes) = (count(Severity::Error), count(Severity::Warning), count(Severity::Note));
+    let lifts = compiled.lifts();
     let mut out = output::stdout();
     if args.json {
         let policy = compiled.policy.as_ref();
@@ -62,14 +72,24 @@ pub(crate) fn run(args: &LintArgs) -> Result<Outcome, Stop> {
             warnings,
             notes,
             diagnostics: &compiled.diagnostics,
-            clauses: &compiled.report.clauses,
+            clauses: compiled
+                .report
+                .clauses
+                .iter()
+                .zip(&lifts)
+                .map(|(report, lift)| ClauseOutput {
+                    report,
+                    lifted_by: &lift.by,
+                    lifted_with_grant_by: &lift.with_grant,
+                })
+                .collect(),
         };
         serde_json::to_writer_pretty(&mut out, &output).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
         let least = if args.verbose { Severity::Note } else { Severity::Warning };
         output::diagnostics(&mut out, &compiled.diagnostics, least)?;
-        report(&mut out, &compiled, args.verbose)?;
+        report(&mut out, &compiled, &lifts, args.verbose)?;
         writeln!(
             out,
             "{}, {}, {}",
@@ -83,7 +103,7 @@ pub(crate) fn run(args: &LintArgs) -> Result<Outcome, Stop> {
     Ok(if bad { Outcome::Findings } else { Outcome::Fine })
 }
 
-fn report(out: &mut impl Write, compiled: &Compiled, verbose: bool) -> Result<(), Stop> {
+fn report(out: &mut impl Write, compiled: &Compiled, lifts: &[Liftable], verbose: bool) -> Result<(), Stop> {
     let clauses = &compiled.report.clauses;
     if let Some(policy) = &compiled.policy {
         let hash = policy.hash().get(..12).unwrap_or_default();
@@ -98,11 +118,12 @@ fn report(out: &mut impl Write, compiled: &Compiled, verbose: bool) -> Result<()
     let open = compiled.diagnostics.iter().filter(|it| it.code == Code::ExampleNotJudged).count();
     let open = if open > 0 { format!(", {open} of them not decided without a model") } else { String::new() };
     writeln!(out, "{hits} examples that must hit, {misses} that must not{open}")?;
-    let hard: Vec<&ClauseReport> = clauses.iter().filter(|clause| clause.kind == Kind::Hard).collect();
+    let all = || clauses.iter().zip(lifts);
+    let hard: Vec<&Liftable> = all().filter(|(clause, _)| clause.kind == Kind::Hard).map(|it| it.1).collect();
     if !hard.is_empty() {
         let lifted: Vec<&str> =
-            hard.iter().filter(|clause| !clause.liftable.never()).map(|clause| clause.id.as_str()).collect();
-        let tried: usize = hard.iter().map(|clause| clause.liftable.tried).sum();
+            hard.iter().filter(|lift| !lift.never()).map(|lift| lift.clause.as_str()).collect();
+        let tried: usize = hard.iter().map(|lift| lift.tried).sum();
         if lifted.is_empty() {
             writeln!(
                 out,
@@ -118,11 +139,12 @@ fn report(out: &mut impl Write, compiled: &Compiled, verbose: bool) -> Result<()
         writeln!(out, "without a model not judged in full: {}", counted(models, "clause"))?;
     }
     if verbose {
-        each(out, clauses)?;
+        each(out, all())?;
     } else {
         let mut by: BTreeMap<String, usize> = BTreeMap::new();
-        for clause in clauses.iter().filter(|clause| !matches!(clause.kind, Kind::Hard | Kind::Exception)) {
-            *by.entry(who(clause)).or_default() += 1;
+        for (clause, lift) in all().filter(|(clause, _)| !matches!(clause.kind, Kind::Hard | Kind::Exception))
+        {
+            *by.entry(who(clause, lift)).or_default() += 1;
         }
         for (who, count) in by {
             writeln!(out, "{}", styled(DIM, format!("  {count:>3} clauses: {who}")))?;
@@ -131,8 +153,7 @@ fn report(out: &mut impl Write, compiled: &Compiled, verbose: bool) -> Result<()
     Ok(())
 }
 
-fn who(clause: &ClauseReport) -> String {
-    let liftable = &clause.liftable;
+fn who(clause: &ClauseReport, liftable: &Liftable) -> String {
     match (clause.kind, liftable.never()) {
         (Kind::Exception, _) => "lifts findings of others".to_string(),
         (_, true) => "nobody can lift it".to_string(),
@@ -146,9 +167,12 @@ fn who(clause: &ClauseReport) -> String {
     }
 }
 
-fn each(out: &mut impl Write, clauses: &[ClauseReport]) -> Result<(), Stop> {
-    let width = clauses.iter().map(|clause| clause.id.len()).max().unwrap_or(0);
-    for clause in clauses {
+fn each<'a>(
+    out: &mut impl Write,
+    clauses: impl Iterator<Item = (&'a ClauseReport, &'a Liftable)> + Clone,
+) -> Result<(), Stop> {
+    let width = clauses.clone().map(|(clause, _)| clause.id.len()).max().unwrap_or(0);
+    for (clause, lift) in clauses {
         let model = if clause.needs_model { ", needs a model" } else { "" };
         writeln!(
             out,
@@ -157,7 +181,7 @@ fn each(out: &mut impl Write, clauses: &[ClauseReport]) -> Result<(), Stop> {
             clause.authority.as_str(),
             clause.kind.as_str(),
             clause.coverage,
-            who(clause)
+            who(clause, lift)
         )?;
         if let Some(reason) = &clause.reason {
             writeln!(out, "{}", styled(DIM, format!("  {:width$}  {reason}", "")))?;

@@ -61,7 +61,7 @@ pub struct Compiled {
     pub policy: Option<Policy>,
     /// Every problem found, in the order of the documents.
     pub diagnostics: Vec<Diagnostic>,
-    /// Clause by clause: how it is enforced, and who can lift it.
+    /// Clause by clause: how it is enforced.
     pub report: Report,
     drafts: Vec<Draft>,
 }
@@ -120,6 +120,11 @@ impl Compiler {
 }
 
 impl Compiled {
+    /// Who can lift each clause, proved by trying all settings; in the order of the report.
+    pub fn lifts(&self) -> Vec<Liftable> {
+        self.drafts.iter().map(|draft| proof::lifts(&finish(draft, Coverage::Unstated))).collect()
+    }
+
     /// The policy, or the errors.
     ///
     /// # Errors

@@ -2,7 +2,6 @@
 
 use super::examples::Example;
 use super::needs_model;
-use super::proof::{self, Liftable};
 use crate::authority::Level;
 use crate::policy::{Kind, PolicyData};
 use serde::Serialize;
@@ -39,8 +38,6 @@ pub struct ClauseReport {
     pub hits: usize,
     /// How many must not.
     pub misses: usize,
-    /// Who can lift it: proved over all settings.
-    pub liftable: Liftable,
 }
 
 impl Report {
@@ -61,7 +58,6 @@ impl Report {
                 needs_model: rules().any(|rule| needs_model(rule, &data.atoms)),
                 hits: count(true),
                 misses: count(false),
-                liftable: proof::lifts(clause),
             }
         });
         Self { clauses: clauses.collect() }

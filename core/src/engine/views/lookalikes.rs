@@ -7,6 +7,8 @@
 //! Hangul) and letters that resemble digits. Upper case is folded before the table is asked, so a letter whose two
 //! cases resemble different Latin letters (`Η`/`η`) stands once, for the small one.
 
+use std::sync::LazyLock;
+
 /// Each target with the letters that fold to it: in lower case, without accents, not decomposable.
 const LETTERS: &[(&str, &str)] = &[
     ("a", "аαɑɐɒⱥᴀꭺⲁꓮᗩᗅꭤ₳"),
@@ -59,17 +61,31 @@ const SIGNS: &[(&str, &str)] = &[
 const ALPHABETS: [u32; 5] = [0x249C, 0x1F110, 0x1F150, 0x1F170, 0x1F1E6];
 const ALPHABET: &str = "abcdefghijklmnopqrstuvwxyz";
 
+/// The lists turned round: every letter and sign with what it is read as, sorted.
+static BY_LETTER: LazyLock<Vec<(char, &'static str)>> = LazyLock::new(|| {
+    let mut all: Vec<(char, &str)> = LETTERS
+        .iter()
+        .chain(SIGNS)
+        .flat_map(|&(target, sources)| sources.chars().map(move |source| (source, target)))
+        .collect();
+    all.sort_unstable();
+    all
+});
+
 /// What a character is read as, if it resembles something in ASCII.
-///
-/// The tables are searched from end to end: this is asked once for each character a process ever meets.
 pub(super) fn read_as(c: char) -> Option<&'static str> {
+    if c.is_ascii() {
+        return None;
+    }
     let framed = ALPHABETS.iter().find_map(|&first| {
         let nth = usize::try_from(u32::from(c).checked_sub(first)?).ok()?;
         ALPHABET.get(nth..nth + 1)
     });
-    let listed =
-        || LETTERS.iter().chain(SIGNS).find(|(_, sources)| sources.contains(c)).map(|&(target, _)| target);
-    if c.is_ascii() { None } else { framed.or_else(listed) }
+    let listed = || {
+        let at = BY_LETTER.binary_search_by_key(&c, |&(letter, _)| letter).ok()?;
+        BY_LETTER.get(at).map(|&(_, target)| target)
+    };
+    framed.or_else(listed)
 }
 
 #[cfg(test)]
