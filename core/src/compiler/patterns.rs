@@ -272,10 +272,13 @@ fn unreachable_literal(hir: &Hir) -> Option<String> {
     }
 }
 
+/// What every match begins with, if that is known and long enough.
 fn trigger(hir: &Hir) -> Trigger {
     let mut extractor = Extractor::new();
     extractor.kind(ExtractKind::Prefix).limit_total(MAX_TRIGGERS).limit_literal_len(16);
-    let seq = extractor.extract(hir);
+    let mut seq = extractor.extract(hir);
+    // The matcher asks for eight bytes before it looks closer; longer texts would only multiply.
+    seq.keep_first_bytes(8);
     let Some(literals) = seq.literals() else { return Trigger::Always };
     let mut texts: Vec<Vec<u8>> = literals.iter().map(|literal| literal.as_bytes().to_vec()).collect();
     if texts.is_empty() || texts.iter().any(|text| text.len() < MIN_PATTERN_BYTES) {
@@ -290,10 +293,12 @@ fn trigger(hir: &Hir) -> Trigger {
             kept.push(text);
         }
     }
-    let prefix_look = hir.properties().look_set_prefix();
-    let begins_word = prefix_look.contains(Look::WordAscii) || prefix_look.contains(Look::WordStartAscii);
-    let word_bytes = kept
-        .iter()
-        .all(|text| text.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_'));
-    Trigger::Prefixes { texts: kept, word_start: begins_word && word_bytes }
+    let look = hir.properties().look_set_prefix();
+    let begins_word =
+        look.contains(Look::WordAscii) || look.contains(Look::WordStartAscii) || look.contains(Look::Start);
+    let inside_word =
+        |text: &Vec<u8>| text.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    // What begins with a sign or a space never begins inside a word.
+    let word_start = begins_word || !kept.iter().any(inside_word);
+    Trigger::Prefixes { texts: kept, word_start }
 }

@@ -1,8 +1,9 @@
 //! One pass over a view for every pattern of a policy.
 //!
-//! Nearly every pattern begins at the start of a word. So the pass looks at word starts only: four bytes there are
-//! hashed into a bitmap that fits the first-level cache, and the trie is walked only where the bitmap has them. Patterns
-//! that may begin inside a word go through an ordinary Aho-Corasick automaton, of which most policies have none.
+//! Nearly every pattern begins at the start of a word, or with a sign. So the pass skips the insides of words: elsewhere
+//! the next bytes are hashed into bitmaps that fit the first-level cache, four bytes first, then eight, and the trie is
+//! walked only where both have them. Patterns that may begin inside a word go through an ordinary Aho-Corasick automaton,
+//! of which most policies have none.
 //! A regular expression is tried, anchored and within its longest match, where one of its prefixes was seen.
 
 use super::views::words::{is_word_end, is_word_start};
@@ -102,10 +103,10 @@ impl Matcher {
             let index = u32::try_from(index).map_err(|_| MatcherError("too many patterns".into()))?;
             match &pattern.kind {
                 PatternKind::Literal { text, open_start, open_end } => {
-                    let begins_word = is_word_start(text.as_bytes(), 0);
-                    let closed_start = begins_word && !open_start;
+                    let closed_start = is_word_start(text.as_bytes(), 0) && !open_start;
                     let closed_end = !open_end && is_word_end(text.as_bytes(), text.len());
-                    let list = if closed_start { &mut words } else { &mut anywhere };
+                    let sign = text.bytes().next().is_some_and(|byte| !begins_inside_word(byte));
+                    let list = if closed_start || (sign && !open_start) { &mut words } else { &mut anywhere };
                     list.0.push(text.as_bytes());
                     list.1.push(Entry::Literal { pattern: index, closed_start, closed_end });
                 }
@@ -179,12 +180,12 @@ impl<'a> Search<'a> {
         let text = self.text;
         let mut inside = false;
         for (at, &byte) in text.iter().enumerate() {
-            let class = WORD_CLASS[byte as usize];
-            if class != 0 && !inside && words.gate.admits(text, at) {
+            // Bytes of other scripts never count as inside: their word boundaries are decided at the match.
+            let word = is_ascii_word(byte);
+            if !(word && inside) && words.gate.admits(text, at) {
                 self.walk(words, start, at);
             }
-            // Bytes of other scripts never close the gate: their word boundaries are decided at the match.
-            inside = class == 1;
+            inside = word;
         }
     }
 
@@ -283,64 +284,109 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Which hashes of four bytes begin some pattern: 8 KiB.
-struct Gate(Box<[u64; 1024]>);
+/// What the first bytes of patterns may be: three bitmaps of 8 KiB.
+struct Gate {
+    /// Hashes of the first four bytes of any pattern.
+    four: Bitmap,
+    /// Those of patterns shorter than eight bytes.
+    short: Bitmap,
+    /// Hashes of the first eight bytes of longer ones.
+    eight: Bitmap,
+}
 
 impl Gate {
     fn new(texts: &[&[u8]]) -> Self {
-        let mut bits = Box::new([0u64; 1024]);
-        let mut admit = |four: [u8; 4]| {
-            let hash = Self::hash(four);
-            if let Some(word) = bits.get_mut(hash >> 6) {
-                *word |= 1 << (hash & 63);
-            }
-        };
+        let mut gate = Self { four: Bitmap::default(), short: Bitmap::default(), eight: Bitmap::default() };
         for text in texts {
-            match *text {
-                [a, b, c, d, ..] => admit([*a, *b, *c, *d]),
-                [a, b, c] => (0..=255).for_each(|d| admit([*a, *b, *c, d])),
-                // Shorter ones do not come from the compiler; an artifact that has them admits everything.
-                _ => return Self(Box::new([u64::MAX; 1024])),
+            let mut bytes = [0u8; 8];
+            bytes.iter_mut().zip(text.iter()).for_each(|(to, from)| *to = *from);
+            let (first, all) = Self::words(bytes);
+            match text.len() {
+                8.. => {
+                    gate.four.insert(hash4(first));
+                    gate.eight.insert(hash8(all));
+                }
+                4..8 => {
+                    gate.four.insert(hash4(first));
+                    gate.short.insert(hash4(first));
+                }
+                // Whatever the fourth byte is. The compiler makes none shorter than three.
+                _ => {
+                    for fourth in 0..=u8::MAX {
+                        let first = first & 0x00FF_FFFF | u32::from(fourth) << 24;
+                        gate.four.insert(hash4(first));
+                        gate.short.insert(hash4(first));
+                    }
+                }
             }
         }
-        Self(bits)
+        gate
     }
 
-    #[inline]
-    fn hash(four: [u8; 4]) -> usize {
-        (u32::from_le_bytes(four).wrapping_mul(0x9E37_79B1) >> 16) as usize
+    fn words(bytes: [u8; 8]) -> (u32, u64) {
+        let all = u64::from_le_bytes(bytes);
+        #[expect(clippy::cast_possible_truncation, reason = "the first four bytes are meant")]
+        let first = all as u32;
+        (first, all)
     }
 
+    /// Whether a pattern may begin here. Near the end of the text missing bytes count as zeros, which no pattern holds:
+    /// only patterns that fit are admitted, and those of three bytes admit any fourth.
     #[inline]
     fn admits(&self, text: &[u8], at: usize) -> bool {
-        let four = match text.get(at..at + 4) {
-            Some(&[a, b, c, d]) => [a, b, c, d],
-            // The end of the text: shorter patterns are admitted with any continuation, so zeros do.
-            _ => {
-                let byte = |n| text.get(at + n).copied().unwrap_or(0);
-                [byte(0), byte(1), byte(2), byte(3)]
+        let bytes = match text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+            Some(bytes) => *bytes,
+            None => {
+                let mut bytes = [0u8; 8];
+                bytes.iter_mut().zip(text.get(at..).unwrap_or_default()).for_each(|(to, from)| *to = *from);
+                bytes
             }
         };
-        let hash = Self::hash(four);
-        self.0.get(hash >> 6).is_some_and(|word| word >> (hash & 63) & 1 == 1)
+        let (first, all) = Self::words(bytes);
+        let hash = hash4(first);
+        self.four.contains(hash) && (self.short.contains(hash) || self.eight.contains(hash8(all)))
     }
 }
 
-/// 0: cannot begin a word; 1: ASCII word character; 2: byte of another script.
-static WORD_CLASS: [u8; 256] = {
-    let mut table = [0u8; 256];
-    let mut byte = 0usize;
-    while byte < 256 {
-        #[expect(clippy::cast_possible_truncation, reason = "the index is below 256")]
-        let ch = byte as u8;
-        table[byte] = if ch >= 0x80 {
-            2
-        } else if ch.is_ascii_alphanumeric() || ch == b'_' {
-            1
-        } else {
-            0
-        };
-        byte += 1;
+struct Bitmap(Box<[u64; 1024]>);
+
+impl Default for Bitmap {
+    fn default() -> Self {
+        Self(Box::new([0; 1024]))
     }
-    table
-};
+}
+
+impl Bitmap {
+    fn insert(&mut self, hash: u16) {
+        if let Some(word) = self.0.get_mut(usize::from(hash >> 6)) {
+            *word |= 1 << (hash & 63);
+        }
+    }
+
+    #[inline]
+    fn contains(&self, hash: u16) -> bool {
+        self.0.get(usize::from(hash >> 6)).is_some_and(|word| word >> (hash & 63) & 1 == 1)
+    }
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the upper bits are the hash")]
+fn hash4(bytes: u32) -> u16 {
+    (bytes.wrapping_mul(0x9E37_79B1) >> 16) as u16
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the upper bits are the hash")]
+fn hash8(bytes: u64) -> u16 {
+    (bytes.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as u16
+}
+
+#[inline]
+fn is_ascii_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Whether a pattern with this first byte can begin inside a word.
+fn begins_inside_word(first: u8) -> bool {
+    is_ascii_word(first) || !first.is_ascii()
+}

@@ -73,6 +73,25 @@ fn base64_value(byte: u8) -> Option<u8> {
 /// The shortest line of base64 that goes on in the next line.
 const MIN_WRAPPED: usize = 60;
 
+/// Where the next [`MIN_ENCODED`] bytes in a row stand that base64 may be written in.
+fn long_run(text: &[u8], from: usize) -> Option<usize> {
+    let encoded = |byte: &u8| base64_value(*byte).is_some();
+    // Every run that is long enough covers one of these places, so most bytes are never looked at.
+    let mut probe = from + MIN_ENCODED - 1;
+    loop {
+        if !encoded(text.get(probe)?) {
+            probe += MIN_ENCODED;
+            continue;
+        }
+        let before = text.get(from..probe)?.iter().rev().take_while(|byte| encoded(byte)).count();
+        let after = text.get(probe..)?.iter().take(MIN_ENCODED).take_while(|byte| encoded(byte)).count();
+        if before + after >= MIN_ENCODED {
+            return Some(probe - before);
+        }
+        probe += after + MIN_ENCODED;
+    }
+}
+
 /// The standard alphabet or the one for URLs, with or without padding, in one piece or in full lines.
 fn base64_token(text: &[u8], from: usize, buffer: &mut Vec<u8>) -> Option<Range<usize>> {
     buffer.clear();
@@ -80,14 +99,7 @@ fn base64_token(text: &[u8], from: usize, buffer: &mut Vec<u8>) -> Option<Range<
         let rest = text.get(at..).unwrap_or_default();
         rest.iter().position(|&byte| base64_value(byte).is_none()).unwrap_or(rest.len())
     };
-    let mut start = from;
-    loop {
-        start += text.get(start..)?.iter().position(|&byte| base64_value(byte).is_some())?;
-        if run(start) >= MIN_ENCODED {
-            break;
-        }
-        start += run(start);
-    }
+    let start = long_run(text, from)?;
     let mut end = start;
     let (mut bits, mut held) = (0u32, 0);
     loop {
