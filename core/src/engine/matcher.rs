@@ -79,6 +79,8 @@ pub(crate) fn regex_config() -> meta::Config {
     meta::Config::new()
         .match_kind(regex_automata::MatchKind::LeftmostFirst)
         .utf8_empty(false)
+        // Searches are anchored where a prefix was seen: looking for one again would only cost building it.
+        .auto_prefilter(false)
         .nfa_size_limit(Some(1 << 20))
         .onepass_size_limit(Some(1 << 18))
         .hybrid_cache_capacity(1 << 18)
@@ -181,8 +183,8 @@ impl<'a> Search<'a> {
         let mut inside = false;
         for (at, &byte) in text.iter().enumerate() {
             // Bytes of other scripts never count as inside: their word boundaries are decided at the match.
-            let word = is_ascii_word(byte);
-            if !(word && inside) && words.gate.admits(text, at) {
+            let First { word, begins } = words.gate.first(byte);
+            if begins && !(word && inside) && words.gate.admits(text, at) {
                 self.walk(words, start, at);
             }
             inside = word;
@@ -284,8 +286,9 @@ impl<'a> Search<'a> {
     }
 }
 
-/// What the first bytes of patterns may be: three bitmaps of 8 KiB.
+/// What the first bytes of patterns may be: a table of bytes and three bitmaps of 8 KiB.
 struct Gate {
+    first: Box<[First; 256]>,
     /// Hashes of the first four bytes of any pattern.
     four: Bitmap,
     /// Those of patterns shorter than eight bytes.
@@ -294,9 +297,24 @@ struct Gate {
     eight: Bitmap,
 }
 
+/// What a byte says by itself.
+#[derive(Clone, Copy, Default)]
+struct First {
+    /// It belongs to an ASCII word.
+    word: bool,
+    /// Some pattern begins with it.
+    begins: bool,
+}
+
 impl Gate {
     fn new(texts: &[&[u8]]) -> Self {
-        let mut gate = Self { four: Bitmap::default(), short: Bitmap::default(), eight: Bitmap::default() };
+        let mut first = Box::new([First::default(); 256]);
+        for (byte, entry) in (0..=u8::MAX).zip(first.iter_mut()) {
+            entry.word = is_ascii_word(byte);
+            entry.begins = texts.iter().any(|text| text.first() == Some(&byte));
+        }
+        let [four, short, eight] = Default::default();
+        let mut gate = Self { first, four, short, eight };
         for text in texts {
             let mut bytes = [0u8; 8];
             bytes.iter_mut().zip(text.iter()).for_each(|(to, from)| *to = *from);
@@ -321,6 +339,12 @@ impl Gate {
             }
         }
         gate
+    }
+
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "every byte is below 256")]
+    fn first(&self, byte: u8) -> First {
+        self.first[byte as usize]
     }
 
     fn words(bytes: [u8; 8]) -> (u32, u64) {
