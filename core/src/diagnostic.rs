@@ -50,8 +50,8 @@ codes! {
     /// The text is not UTF-8.
     SourceNotUtf8 = "BL0003", Error;
 
-    /// The front matter is missing or is not closed.
-    FrontMatterMissing = "BL0101", Error;
+    /// The front matter is not closed.
+    FrontMatterUnclosed = "BL0101", Error;
     /// The front matter is not valid TOML, or holds an unknown key or a wrong type.
     FrontMatterInvalid = "BL0102", Error;
     /// An `extends` entry cannot be found or read.
@@ -84,7 +84,7 @@ codes! {
     RuleInvalid = "BL0301", Error;
     /// A rule without a condition.
     RuleWithoutCondition = "BL0302", Error;
-    /// A rule on a heading that is no clause.
+    /// A rule under a heading that names no authority, or before the first heading.
     RuleWithoutClause = "BL0303", Error;
     /// `unless` on a hard clause.
     HardWithExcuse = "BL0304", Error;
@@ -126,7 +126,7 @@ codes! {
     PatternUnreachable = "BL0506", Error;
     /// A pattern set that no condition uses.
     PatternSetUnused = "BL0507", Warning;
-    /// The same pattern twice in a set, or one that another already covers.
+    /// The same pattern twice in a set.
     PatternRedundant = "BL0508", Warning;
 
     /// An examples fence that cannot be read.

@@ -251,7 +251,7 @@ fn judge(guard: &Guard, line: u64, text: &[u8], timing: bool, out: &mut Vec<u8>,
                 (input.id.map(|id| id.into_owned()), error)
             }
         },
-        Err(error) => (None, error),
+        Err(error) => (wire::id(text), error),
     };
     tally.errors += 1;
     let record = ErrorRecord {

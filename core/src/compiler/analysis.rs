@@ -86,7 +86,8 @@ fn authority_speaks(condition: &Condition, atoms: &[Atom], surface: Surface) -> 
         atoms.get(index as usize).is_some_and(|atom| match atom.place() {
             Some(Place::Judged | Place::Trusted) => surface != Surface::Request,
             Some(Place::Untrusted | Place::Response) => true,
-            Some(Place::Request) | None => false,
+            Some(Place::Request) => false,
+            None => atom.needs_tool_call(),
         })
     };
     condition.eval(|index| if silent(index) { Truth::False } else { Truth::Unknown }) != Truth::False

@@ -91,7 +91,10 @@ fn parse(line: &str) -> Result<Parsed, String> {
             text.split_once(':').ok_or_else(|| format!("`{}` names no surface", text.trim()))?;
         let surface = Surface::from_word(surface.trim())
             .ok_or_else(|| format!("unknown surface `{}`", surface.trim()))?;
-        Ok((surface, text.trim().replace("\\n", "\n")))
+        // Tool calls hold JSON, whose escapes are its own.
+        let text = text.trim();
+        let text = if surface == Surface::ToolCall { text.to_string() } else { text.replace("\\n", "\n") };
+        Ok((surface, text))
     };
     let request = match first.map(piece).transpose()? {
         None => None,

@@ -606,7 +606,8 @@ impl Lowering<'_, '_> {
                     )]
                     Typed::NumberLit(gap) if (0.0..=10_000.0).contains(&gap) => gap as u32,
                     _ => {
-                        let help = "`near(\"a\", \"b\", 60)`: up to 60 characters between the two";
+                        let help =
+                            "`near(\"a\", \"b\", 60)`: up to 60 bytes of normalized text between the two";
                         return self.fail(
                             Code::ConditionType,
                             at,
@@ -640,6 +641,15 @@ impl Lowering<'_, '_> {
                         self.fail(Code::ReferenceDangling, arg, format!("no clause `{id}`"), &help)
                     }
                 }
+            }
+            ("length", []) if matches!(place, Place::Untrusted | Place::Trusted) => {
+                let help = "`length()` counts the whole text; `request.` and `response.` may stand before it";
+                self.fail(
+                    Code::ConditionUnsupported,
+                    at,
+                    format!("`{place}.length()` cannot be lowered"),
+                    help,
+                )
             }
             ("length", []) => Some(Typed::Number(Number::Length { place })),
             ("pii", []) => Some(self.atom(Atom::Personal { kinds: PersonalKinds::all(), place })),
@@ -695,6 +705,16 @@ impl Lowering<'_, '_> {
         let typed = match (left, right) {
             (Typed::Number(number), Typed::NumberLit(bound)) => self.number(number, make(bound)),
             (Typed::NumberLit(bound), Typed::Number(number)) => self.number(number, flipped(bound)),
+            (Typed::Argument(path), Typed::NumberLit(bound))
+            | (Typed::NumberLit(bound), Typed::Argument(path))
+                if equality =>
+            {
+                return Some(self.argument_equals(
+                    path,
+                    ArgumentTest::Number(Comparison::Equal(bound)),
+                    negate,
+                ));
+            }
             (Typed::Argument(path), Typed::NumberLit(bound)) => {
                 self.atom(Atom::ToolArgument { path, test: ArgumentTest::Number(make(bound)) })
             }
@@ -704,22 +724,24 @@ impl Lowering<'_, '_> {
             (Typed::ToolName, Typed::StringLit(text)) | (Typed::StringLit(text), Typed::ToolName)
                 if equality =>
             {
-                let atom = Atom::ToolName(TextTest::OneOf(vec![text]));
-                return Some(self.maybe_negated(atom, negate));
+                let mut ops = vec![Op::Atom(self.atoms.intern(Atom::ToolName(TextTest::OneOf(vec![text]))))];
+                if negate {
+                    ops.push(Op::Not);
+                }
+                return Some(Typed::Bool(ops));
             }
             (Typed::Argument(path), Typed::StringLit(text))
             | (Typed::StringLit(text), Typed::Argument(path))
                 if equality =>
             {
                 let test = ArgumentTest::Text(TextTest::OneOf(vec![text]));
-                return Some(self.maybe_negated(Atom::ToolArgument { path, test }, negate));
+                return Some(self.argument_equals(path, test, negate));
             }
             (Typed::Argument(path), Typed::BoolLit(value))
             | (Typed::BoolLit(value), Typed::Argument(path))
                 if equality =>
             {
-                let atom = Atom::ToolArgument { path, test: ArgumentTest::Bool(value) };
-                return Some(self.maybe_negated(atom, negate));
+                return Some(self.argument_equals(path, ArgumentTest::Bool(value), negate));
             }
             (Typed::Bool(mut ops), Typed::BoolLit(value)) | (Typed::BoolLit(value), Typed::Bool(mut ops))
                 if equality =>
@@ -738,12 +760,14 @@ impl Lowering<'_, '_> {
         Some(typed)
     }
 
-    fn maybe_negated(&mut self, atom: Atom, negate: bool) -> Typed {
-        let mut ops = vec![Op::Atom(self.atoms.intern(atom))];
-        if negate {
-            ops.push(Op::Not);
+    /// `==`, or `!=`: the argument is there and not equal.
+    fn argument_equals(&mut self, path: Vec<String>, test: ArgumentTest, negate: bool) -> Typed {
+        let equal = self.atoms.intern(Atom::ToolArgument { path: path.clone(), test });
+        if !negate {
+            return Typed::Bool(vec![Op::Atom(equal)]);
         }
-        Typed::Bool(ops)
+        let present = self.atoms.intern(Atom::ToolArgument { path, test: ArgumentTest::Present });
+        Typed::Bool(vec![Op::Atom(present), Op::Atom(equal), Op::Not, Op::And])
     }
 
     fn number(&mut self, number: Number, compare: Comparison) -> Typed {

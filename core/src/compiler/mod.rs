@@ -359,7 +359,14 @@ impl Build<'_> {
                     if let Some(draft) = self.drafts.get_mut(at) {
                         draft.sections.push((document, section));
                     }
-                } else if clauses::has_level(entry) || has_rule {
+                } else if has_rule && !clauses::has_level(entry) {
+                    let message =
+                        format!("a rule stands under \"{}\", which names no authority", entry.title);
+                    self.diagnostics.push(
+                        Diagnostic::new(Code::RuleWithoutClause, &loaded.source, entry.heading, message)
+                            .help("write `{#some_id authority=user}` or another level; an authority is never inherited"),
+                    );
+                } else if clauses::has_level(entry) {
                     let read = clauses::read(entry, &loaded.source, &loaded.front, &mut self.diagnostics);
                     // A second heading with the same id is reported by the parser.
                     if let Some(mut draft) =

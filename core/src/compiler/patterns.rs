@@ -185,7 +185,10 @@ fn literal(written: &str) -> Result<PatternKind, Problem> {
     let (rest, open_end) = rest.strip_suffix('*').map_or((rest, false), |rest| (rest, true));
     let text = normalize(rest).trim().to_string();
     if text.len() < MIN_PATTERN_BYTES {
-        let message = format!("`{written}` is too short: {} of {MIN_PATTERN_BYTES} characters", text.len());
+        let message = format!(
+            "`{written}` is too short: {} of {MIN_PATTERN_BYTES} bytes of normalized text",
+            text.len()
+        );
         return Err(Problem::new(
             Code::PatternTooShort,
             message,

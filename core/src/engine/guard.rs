@@ -9,7 +9,6 @@ use crate::message::{Input, Message, Part, Role, Surface};
 use crate::policy::{
     Action, Clause, Force, ForceScratch, Kind, Lift, OnError, Policy, Rule, Settings, SettingsError, Truth,
 };
-use crate::span::Span;
 use crate::verdict::{ClauseSet, Failure, Field, Finding, Lifted, Scanned, Tiers, Verdict};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -455,17 +454,18 @@ impl Inner {
                 }
                 let mut places = Vec::new();
                 let evidence = judge.evidence(rule, &mut places);
-                if rule.action == Action::Redact {
-                    outcome.redact.extend(places.into_iter().map(Redactable::from));
+                // A tool's name cannot be replaced, and a condition may rest on no place at all: what cannot be redacted is
+                // not let through.
+                places.retain(|place: &Redactable| place.field != Field::ToolName);
+                let action = match rule.action {
+                    Action::Redact if places.is_empty() => Action::Block,
+                    action => action,
+                };
+                if action == Action::Redact {
+                    outcome.redact.extend(places);
                 }
                 let surface = judge.surface;
-                outcome.findings.push(Finding {
-                    clause: at,
-                    rule: index,
-                    surface,
-                    action: rule.action,
-                    evidence,
-                });
+                outcome.findings.push(Finding { clause: at, rule: index, surface, action, evidence });
                 continue;
             }
             match judge.failure(rule) {
@@ -659,10 +659,4 @@ fn context_text<'m>(input: &'m Input<'_>, at: usize, buffer: &'m mut FieldText) 
     buffer.push(second, second_part);
     texts.for_each(|(text, part)| buffer.push(text, part));
     Some(Judged::Joined(buffer))
-}
-
-impl From<(Field, Option<u32>, Span, &'static str)> for Redactable {
-    fn from((field, part, span, placeholder): (Field, Option<u32>, Span, &'static str)) -> Self {
-        Self { field, part, span, placeholder }
-    }
 }

@@ -3,6 +3,7 @@
 use super::matcher::Hit;
 use super::program::Program;
 use super::provenance::{self, Provenance};
+use super::redact::Redactable;
 use super::scan::TextScan;
 use super::text::Judged;
 use super::tools::Call;
@@ -142,12 +143,14 @@ impl<'a> Judge<'a> {
                     .into()
             }
             Atom::Length { place, compare } => {
-                let (scan, _) = self.text(*place);
+                let (scan, parts) = self.text(*place);
                 #[expect(clippy::cast_precision_loss, reason = "lengths are far below 2^52")]
                 let chars = scan.chars as f64;
-                (scan.present && compare.holds(chars)).into()
+                (scan.present && parts != Parts::None && compare.holds(chars)).into()
             }
             Atom::Label { .. } | Atom::Like { .. } => Truth::Unknown,
+            // What the model writes into a call has no authority.
+            Atom::ToolName(_) | Atom::ToolArgument { .. } if self.authority_only => Truth::False,
             Atom::ToolName(_) | Atom::ToolArgument { .. } => {
                 let regex = self.program.regexes.get(index as usize).and_then(Option::as_ref);
                 self.call.as_mut().map_or(Truth::False, |call| call.test(atom, regex))
@@ -333,7 +336,7 @@ impl<'a> Judge<'a> {
     pub(crate) fn evidence(
         &mut self,
         rule: &crate::policy::Rule,
-        redact: &mut Vec<(Field, Option<u32>, Span, &'static str)>,
+        redact: &mut Vec<Redactable>,
     ) -> Vec<Evidence> {
         let data = self.data;
         let mut out: Vec<Evidence> = Vec::new();
@@ -367,29 +370,13 @@ impl<'a> Judge<'a> {
         out
     }
 
-    fn spans(
-        &mut self,
-        index: u32,
-        atom: &Atom,
-        out: &mut Vec<EvidenceSpan>,
-        redact: &mut Vec<(Field, Option<u32>, Span, &'static str)>,
-    ) {
+    fn spans(&mut self, index: u32, atom: &Atom, out: &mut Vec<EvidenceSpan>, redact: &mut Vec<Redactable>) {
         match atom {
             Atom::ToolArgument { .. } => {
                 let regex = self.program.regexes.get(index as usize).and_then(Option::as_ref);
                 let Some(call) = self.call.as_mut() else { return };
                 if let (Some(value), Some(origin)) = (call.evidence(atom, regex), self.judged) {
-                    let text = origin.text.text();
-                    if let Some(start) = text.find(&value) {
-                        self.locate(
-                            origin,
-                            Span::new(start, start + value.len()),
-                            None,
-                            "[redacted]",
-                            out,
-                            redact,
-                        );
-                    }
+                    self.locate_argument(origin, &value, out, redact);
                 }
             }
             Atom::Untrusted if self.surface == Surface::ToolCall => {
@@ -407,10 +394,7 @@ impl<'a> Judge<'a> {
                     provenance: Some(taint.provenance),
                 });
                 if let Some(origin) = self.judged {
-                    if let Some(start) = origin.text.text().find(&taint.argument) {
-                        let span = Span::new(start, start + taint.argument.len());
-                        self.locate(origin, span, None, "[redacted]", out, redact);
-                    }
+                    self.locate_argument(origin, &taint.argument, out, redact);
                 }
             }
             _ => {
@@ -466,6 +450,23 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Adds the place of an argument's text, looked for behind the tool's name.
+    fn locate_argument(
+        &self,
+        origin: Origin<'_>,
+        argument: &str,
+        out: &mut Vec<EvidenceSpan>,
+        redact: &mut Vec<Redactable>,
+    ) {
+        let Some(call) = &self.call else { return };
+        let text = origin.text.text();
+        let from = text.len().min(call.name.len() + 1);
+        if let Some(at) = text.get(from..).and_then(|arguments| arguments.find(argument)) {
+            let span = Span::new(from + at, from + at + argument.len());
+            self.locate(origin, span, None, "[redacted]", out, redact);
+        }
+    }
+
     /// Adds the original places of a span; those in the judged field are also redacted.
     fn locate(
         &self,
@@ -474,7 +475,7 @@ impl<'a> Judge<'a> {
         view: Option<&'static str>,
         placeholder: &'static str,
         out: &mut Vec<EvidenceSpan>,
-        redact: &mut Vec<(Field, Option<u32>, Span, &'static str)>,
+        redact: &mut Vec<Redactable>,
     ) {
         let judged = self.judged.is_some_and(|judged| std::ptr::eq(judged.text, origin.text));
         let provenance = if judged { self.provenance(span) } else { None };
@@ -494,7 +495,7 @@ impl<'a> Judge<'a> {
                 provenance,
             });
             if judged {
-                redact.push((field, part, span, placeholder));
+                redact.push(Redactable { field, part, span, placeholder });
             }
         }
     }

@@ -6,6 +6,7 @@ use crate::message::{Input, Part, Role, Surface};
 use crate::policy::{ArgumentTest, Atom, ScopeTest, TextTest, Truth};
 use crate::span::Span;
 use regex_automata::meta;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 /// The shortest argument whose origin is looked for, in bytes; shorter ones occur everywhere by chance.
@@ -45,12 +46,15 @@ impl<'a> Call<'a> {
         Self { name, arguments, parsed: None, taint: None }
     }
 
-    /// The arguments as JSON; an error where they are none.
+    /// The arguments as JSON; an error where they are none, or are ambiguous.
     fn value(&mut self) -> Result<&Value, ()> {
         self.parsed
             .get_or_insert_with(|| {
                 let text = self.arguments.trim();
-                if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(text).map_err(|_| ()) }
+                if text.is_empty() {
+                    return Ok(Value::Null);
+                }
+                serde_json::from_str::<Strict>(text).map(|Strict(value)| value).map_err(|_| ())
             })
             .as_ref()
             .map_err(|&()| ())
@@ -128,6 +132,56 @@ impl<'a> Call<'a> {
             Some(Ok(taint)) => Ok(taint.as_ref()),
             _ => Err(OutOfBudget),
         }
+    }
+}
+
+/// A JSON value in which no object has a key twice: readers disagree about which of the two counts.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct StrictVisitor;
+        impl<'de> Visitor<'de> for StrictVisitor {
+            type Value = Strict;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("JSON without repeated keys")
+            }
+            fn visit_unit<E: de::Error>(self) -> Result<Strict, E> {
+                Ok(Strict(Value::Null))
+            }
+            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Strict, E> {
+                Ok(Strict(value.into()))
+            }
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Strict, E> {
+                Ok(Strict(value.into()))
+            }
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Strict, E> {
+                Ok(Strict(value.into()))
+            }
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Strict, E> {
+                Ok(Strict(value.into()))
+            }
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Strict, E> {
+                Ok(Strict(value.into()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Strict, A::Error> {
+                let mut items = Vec::new();
+                while let Some(Strict(item)) = seq.next_element()? {
+                    items.push(item);
+                }
+                Ok(Strict(items.into()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Strict, A::Error> {
+                let mut fields = serde_json::Map::new();
+                while let Some((key, Strict(value))) = map.next_entry::<String, Strict>()? {
+                    if fields.insert(key, value).is_some() {
+                        return Err(de::Error::custom("a key stands twice"));
+                    }
+                }
+                Ok(Strict(fields.into()))
+            }
+        }
+        deserializer.deserialize_any(StrictVisitor)
     }
 }
 

@@ -209,7 +209,7 @@ pub enum Atom {
         first: u32,
         /// Index of the other.
         second: u32,
-        /// At most so many characters of normalized text between them.
+        /// At most so many bytes of normalized text between them.
         gap: u32,
         /// Where.
         place: Place,

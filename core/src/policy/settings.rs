@@ -120,6 +120,12 @@ impl Settings {
                 return Err(SettingsError::Misplaced { table, place });
             }
         }
+        let PrincipalSettings { switch: _, lock, grant, tags } = &self.user;
+        for (table, list) in [("user.lock", lock), ("user.grant", grant), ("user.tags", tags)] {
+            if !list.is_empty() {
+                return Err(SettingsError::Misplaced { table, place });
+            }
+        }
         if self.scope.is_some() {
             return Err(SettingsError::Misplaced { table: "scope", place });
         }

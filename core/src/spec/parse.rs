@@ -60,7 +60,7 @@ fn front_matter(source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) -> (Opt
     }
     diagnostics.push(
         Diagnostic::new(
-            Code::FrontMatterMissing,
+            Code::FrontMatterUnclosed,
             source,
             Span::new(bom, bom + 3),
             "the front matter is not closed",

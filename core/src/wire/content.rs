@@ -134,10 +134,13 @@ pub(super) struct WireMessage<'a> {
     refusal: Option<Text<'a>>,
     #[serde(borrow, default)]
     tool_calls: Option<Vec<WireToolCall<'a>>>,
+    /// The form that came before `tool_calls`.
+    #[serde(borrow, default)]
+    function_call: Option<Function<'a>>,
 }
 
 /// A tool call, in OpenAI's form or with its two fields at the top.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct WireToolCall<'a> {
     #[serde(borrow, default)]
     function: Option<Function<'a>>,
@@ -203,7 +206,10 @@ impl<'a> WireMessage<'a> {
         if let Some(text) = self.refusal {
             parts.push(Part::Text { text: text.0, at: None });
         }
-        for (at, call) in self.tool_calls.into_iter().flatten().enumerate() {
+        let legacy = self
+            .function_call
+            .map(|function| WireToolCall { function: Some(function), ..WireToolCall::default() });
+        for (at, call) in self.tool_calls.into_iter().flatten().chain(legacy).enumerate() {
             let part = call.into_part(index(at)).ok_or_else(|| {
                 (format!("tool_calls[{at}]"), "a tool call needs `function.name` or `name`".to_string())
             })?;
@@ -221,11 +227,22 @@ impl<'a> Content<'a> {
             Self::Blocks(blocks) => {
                 for (at, block) in blocks.into_iter().enumerate() {
                     let place = |field: &str| format!("content[{at}]{field}");
+                    let mut block = block;
+                    // What a tool result holds besides text is reported like any other part that is not judged.
+                    let others = block.content.unjudged(index(at));
                     parts.push(block.into_part(index(at)).map_err(|(field, why)| (place(&field), why))?);
+                    parts.extend(others);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Takes out the blocks that are no text.
+    fn unjudged(&mut self, at: u32) -> Vec<Part<'a>> {
+        let Self::Blocks(blocks) = self else { return Vec::new() };
+        let others = blocks.extract_if(.., |block| block.text.is_none());
+        others.map(|block| Part::Unjudged { kind: block.kind.unwrap_or_default(), at }).collect()
     }
 
     /// The text of a system prompt or a tool result: its blocks of text, joined by line breaks.

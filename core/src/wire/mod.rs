@@ -31,6 +31,16 @@ impl WireError {
     }
 }
 
+/// The id of a record that could not be read otherwise, if its JSON can.
+pub fn id(json: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct OnlyId<'a> {
+        #[serde(borrow)]
+        id: record::Id<'a>,
+    }
+    serde_json::from_slice::<OnlyId<'_>>(json).ok().map(|only| only.id.0.into_owned())
+}
+
 /// Reads one record. Text is borrowed where it holds no escapes.
 ///
 /// # What is a record?

@@ -43,7 +43,7 @@ pub(super) struct Record<'a> {
 }
 
 /// An id is a string or a number.
-struct Id<'a>(Cow<'a, str>);
+pub(super) struct Id<'a>(pub Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Id<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
