@@ -6,9 +6,12 @@ use super::personal::{self, PersonalKind};
 use super::program::{Program, Wanted};
 use super::provenance::{self, Provenance};
 use super::secrets::{self, SecretKind};
-use super::views::{ViewOptions, Views};
+use super::views::{ViewKind, ViewOptions, Views};
 use crate::message::Surface;
 use crate::span::Span;
+
+/// The shortest match that counts in a view that turns every word into another, in bytes.
+const MIN_ACCIDENT: u32 = 5;
 
 /// What was found in one text. Reused: a warm scan allocates nothing.
 #[derive(Default)]
@@ -54,7 +57,16 @@ impl TextScan {
             self.touched.resize(sets, false);
             self.views.build(text, ViewOptions { derived: true });
             for (index, view) in (0u16..).zip(self.views.iter()) {
+                let before = self.hits.len();
                 program.matcher.search(view.bytes(), index, &mut self.matching, &mut self.hits);
+                // Read in rot13 or backwards, ordinary words turn into other short words by accident.
+                if matches!(view.kind, ViewKind::Rot13 | ViewKind::Reversed) {
+                    let mut at = 0;
+                    self.hits.retain(|hit| {
+                        at += 1;
+                        at <= before || hit.end - hit.start >= MIN_ACCIDENT
+                    });
+                }
             }
             for hit in &self.hits {
                 for &set in program.members.get(hit.pattern as usize).into_iter().flatten() {
