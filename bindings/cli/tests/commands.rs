@@ -1,4 +1,5 @@
 //! The commands as a user runs them: output, files, exit status.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use brightline::{Guard, Policy, wire};
 use std::path::{Path, PathBuf};

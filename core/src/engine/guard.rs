@@ -30,6 +30,7 @@ struct Inner {
     program: Program,
     force: Force,
     tags: Vec<String>,
+    #[expect(clippy::vec_box, reason = "a pointer is taken out and put back, not kilobytes of buffers")]
     pool: Mutex<Vec<Box<Scratch>>>,
 }
 

@@ -349,7 +349,6 @@ impl Gate {
 
     fn words(bytes: [u8; 8]) -> (u32, u64) {
         let all = u64::from_le_bytes(bytes);
-        #[expect(clippy::cast_possible_truncation, reason = "the first four bytes are meant")]
         let first = all as u32;
         (first, all)
     }
@@ -394,13 +393,11 @@ impl Bitmap {
 }
 
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the upper bits are the hash")]
 fn hash4(bytes: u32) -> u16 {
     (bytes.wrapping_mul(0x9E37_79B1) >> 16) as u16
 }
 
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the upper bits are the hash")]
 fn hash8(bytes: u64) -> u16 {
     (bytes.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as u16
 }
