@@ -1,7 +1,7 @@
 //! What is wrong with a policy as a whole.
 
 use super::clauses::Draft;
-use super::decide::{Formula, Satisfiable, satisfiable};
+use super::decide::{Budget, Formula, Satisfiable, satisfiable};
 use crate::authority::Level;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::message::Surface;
@@ -16,7 +16,7 @@ pub(super) struct Located<'a> {
 }
 
 /// Conditions that hold always, never, or never on some surface they name.
-pub(super) fn conditions(rules: &[Located<'_>], atoms: &[Atom], diagnostics: &mut Vec<Diagnostic>) {
+pub(super) fn conditions(rules: &[Located<'_>], atoms: &[Atom], budget: &Budget, diagnostics: &mut Vec<Diagnostic>) {
     for Located { rule, draft, when } in rules {
         let mut report = |code, message: String, help: &str| {
             diagnostics.push(Diagnostic::new(code, &draft.document, *when, message).help(help));
@@ -26,12 +26,12 @@ pub(super) fn conditions(rules: &[Located<'_>], atoms: &[Atom], diagnostics: &mu
             .iter()
             .map(|surface| {
                 let silent = draft.kind == Kind::Exception && !authority_speaks(&rule.when, atoms, surface);
-                let found = if silent { Satisfiable::Never } else { satisfiable(&[Formula::Matches(rule)], atoms, surface) };
+                let found = if silent { Satisfiable::Never } else { satisfiable(&[Formula::Matches(rule)], atoms, surface, budget) };
                 (surface, found)
             })
             .collect();
         if outcome.iter().all(|(_, found)| *found == Satisfiable::Never) {
-            let never = rule.on.iter().all(|surface| satisfiable(&[Formula::Holds(&rule.when)], atoms, surface) == Satisfiable::Never);
+            let never = rule.on.iter().all(|surface| satisfiable(&[Formula::Holds(&rule.when)], atoms, surface, budget) == Satisfiable::Never);
             if never {
                 let message = format!("the condition of `{}` holds for no message", draft.id);
                 report(Code::ConditionAlwaysFalse, message, "its parts contradict one another, or do not exist on these surfaces");
@@ -50,7 +50,7 @@ pub(super) fn conditions(rules: &[Located<'_>], atoms: &[Atom], diagnostics: &mu
                 let message = format!("the condition of `{}` cannot hold on `{surface}`", draft.id);
                 report(Code::ConditionWrongSurface, message, "take the surface out of `on`, or look at `request.` or `response.`");
             }
-            if satisfiable(&[Formula::DoesNotMatch(rule)], atoms, *surface) == Satisfiable::Never {
+            if satisfiable(&[Formula::DoesNotMatch(rule)], atoms, *surface, budget) == Satisfiable::Never {
                 let message = format!("the condition of `{}` holds for every message on `{surface}`", draft.id);
                 report(Code::ConditionAlwaysTrue, message, "a rule that always matches judges nothing");
             }
@@ -71,7 +71,7 @@ fn authority_speaks(condition: &Condition, atoms: &[Atom], surface: Surface) -> 
 }
 
 /// Clauses that demand opposite things with nothing to decide between them.
-pub(super) fn conflicts(rules: &[Located<'_>], atoms: &[Atom], diagnostics: &mut Vec<Diagnostic>) {
+pub(super) fn conflicts(rules: &[Located<'_>], atoms: &[Atom], budget: &Budget, diagnostics: &mut Vec<Diagnostic>) {
     // With nothing found in a text, two rules that together leave no way out include one that matches.
     let idle = |rule: &Rule| rule.when.eval(|_| Truth::False) == Truth::True;
     for (at, left) in rules.iter().enumerate() {
@@ -80,13 +80,14 @@ pub(super) fn conflicts(rules: &[Located<'_>], atoms: &[Atom], diagnostics: &mut
                 || left.draft.level != right.draft.level
                 || !left.rule.on.intersects(right.rule.on)
                 || decided(left, right)
+                || !budget.spend(left.rule.when.0.len() * right.rule.when.0.len())
                 || !share_atom(left.rule, right.rule)
             {
                 continue;
             }
             let strict = |rule: &Rule| rule.action >= Action::Revise;
             let problem = left.rule.on.iter().filter(|surface| right.rule.on.contains(*surface)).find_map(|surface| {
-                let never = |formulas: &[Formula<'_>]| satisfiable(formulas, atoms, surface) == Satisfiable::Never;
+                let never = |formulas: &[Formula<'_>]| satisfiable(formulas, atoms, surface, budget) == Satisfiable::Never;
                 let both_strict = strict(left.rule) && strict(right.rule);
                 if both_strict && (idle(left.rule) || idle(right.rule)) {
                     let way_out = [Formula::DoesNotMatch(left.rule), Formula::DoesNotMatch(right.rule)];

@@ -7,25 +7,54 @@
 use crate::engine::program::surfaces_of;
 use crate::message::Surface;
 use crate::policy::{ArgumentTest, Atom, Comparison, Condition, Place, Rule, TextTest, Threshold, Truth};
+use std::cell::Cell;
+use std::collections::HashMap;
 
-/// How many combinations are tried before giving up.
-const MAX_STEPS: usize = 200_000;
+/// How much work one question is worth, in comparisons of atoms and operations of conditions.
+const MAX_WORK: usize = 4_000_000;
+/// How much all questions about one policy are worth.
+const MAX_TOTAL_WORK: usize = 200_000_000;
+
+/// What is left of the work that one compilation may put into questions.
+#[derive(Debug)]
+pub(super) struct Budget(Cell<usize>);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(Cell::new(MAX_TOTAL_WORK))
+    }
+}
+
+impl Budget {
+    /// Takes some work away; `false` where less is left.
+    pub(super) fn spend(&self, work: usize) -> bool {
+        let left = self.0.get().checked_sub(work);
+        self.0.set(left.unwrap_or(0));
+        left.is_some()
+    }
+}
 
 /// What the search found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Satisfiable {
     Yes,
     Never,
-    /// Too many atoms to try every combination.
+    /// Too many combinations to try them all.
     GaveUp,
 }
 
 /// Whether some message on the surface makes every one of the formulas true.
-pub(super) fn satisfiable(formulas: &[Formula<'_>], atoms: &[Atom], surface: Surface) -> Satisfiable {
+pub(super) fn satisfiable(
+    formulas: &[Formula<'_>],
+    atoms: &[Atom],
+    surface: Surface,
+    budget: &Budget,
+) -> Satisfiable {
     let mut used: Vec<u32> = formulas.iter().flat_map(Formula::atoms).collect();
     used.sort_unstable();
     used.dedup();
-    let mut search = Search { formulas, atoms, used, values: vec![None; atoms.len()], steps: 0 };
+    let size = formulas.iter().map(Formula::size).sum();
+    let mut search = Search { formulas, size, atoms, used, values: HashMap::new(), left: MAX_WORK, budget };
     for &atom in &search.used.clone() {
         let possible = search.atoms.get(atom as usize).is_some_and(|atom| surfaces_of(atom).contains(surface));
         if !possible {
@@ -48,6 +77,16 @@ pub(super) enum Formula<'a> {
 }
 
 impl Formula<'_> {
+    /// How many operations an evaluation takes.
+    fn size(&self) -> usize {
+        match self {
+            Self::Holds(condition) => condition.0.len(),
+            Self::Matches(rule) | Self::DoesNotMatch(rule) => {
+                crate::engine::program::conditions(rule).map(|condition| condition.0.len()).sum()
+            }
+        }
+    }
+
     fn atoms(&self) -> Vec<u32> {
         match self {
             Self::Holds(condition) => condition.atoms().collect(),
@@ -73,28 +112,31 @@ impl Formula<'_> {
 struct Search<'a> {
     formulas: &'a [Formula<'a>],
     atoms: &'a [Atom],
+    size: usize,
     used: Vec<u32>,
-    values: Vec<Option<bool>>,
-    steps: usize,
+    values: HashMap<u32, bool>,
+    left: usize,
+    budget: &'a Budget,
 }
 
 impl Search<'_> {
     fn set(&mut self, atom: u32, value: Option<bool>) {
-        if let Some(slot) = self.values.get_mut(atom as usize) {
-            *slot = value;
-        }
+        match value {
+            Some(value) => self.values.insert(atom, value),
+            None => self.values.remove(&atom),
+        };
     }
 
-    /// Whether the formulas can all be true from here on; `None` where the steps ran out.
+    /// Pays for the next piece of work; `None` where it is not worth it.
+    fn spend(&mut self, work: usize) -> Option<()> {
+        self.left = self.left.checked_sub(work)?;
+        self.budget.spend(work).then_some(())
+    }
+
+    /// Whether the formulas can all be true from here on; `None` where the work grew too much.
     fn solve(&mut self, next: usize) -> Option<bool> {
-        self.steps += 1;
-        if self.steps > MAX_STEPS {
-            return None;
-        }
-        let value = |atom: u32| match self.values.get(atom as usize) {
-            Some(Some(value)) => (*value).into(),
-            _ => Truth::Unknown,
-        };
+        self.spend(self.size + self.used.len())?;
+        let value = |atom: u32| self.values.get(&atom).map_or(Truth::Unknown, |value| (*value).into());
         let mut open = false;
         for formula in self.formulas {
             match formula.eval(&value) {
@@ -104,40 +146,47 @@ impl Search<'_> {
             }
         }
         let Some((index, &atom)) =
-            self.used.iter().enumerate().skip(next).find(|(_, atom)| self.values.get(**atom as usize) == Some(&None))
+            self.used.iter().enumerate().skip(next).find(|(_, atom)| !self.values.contains_key(atom))
         else {
-            return Some(!open && self.consistent());
+            return Some(!open && self.consistent()?);
         };
-        if !open && self.consistent() {
+        if !open && self.consistent()? {
             return Some(true);
         }
         let mut gave_up = false;
         for choice in [false, true] {
             self.set(atom, Some(choice));
-            if self.consistent() {
-                match self.solve(index + 1) {
-                    Some(true) => {
-                        self.set(atom, None);
-                        return Some(true);
-                    }
-                    Some(false) => {}
-                    None => gave_up = true,
-                }
-            }
+            let found = match self.consistent() {
+                Some(true) => self.solve(index + 1),
+                other => other,
+            };
             self.set(atom, None);
+            match found {
+                Some(true) => return Some(true),
+                Some(false) => {}
+                None => gave_up = true,
+            }
         }
         if gave_up { None } else { Some(false) }
     }
 
     fn assigned(&self) -> impl Iterator<Item = (&Atom, bool)> {
         self.used.iter().filter_map(|&atom| {
-            let value = (*self.values.get(atom as usize)?)?;
+            let value = *self.values.get(&atom)?;
             Some((self.atoms.get(atom as usize)?, value))
         })
     }
 
-    /// Whether the values given so far do not contradict one another.
-    fn consistent(&self) -> bool {
+    /// Whether the values given so far do not contradict one another; `None` where that is too much work.
+    fn consistent(&mut self) -> Option<bool> {
+        self.spend(self.values.len() * self.values.len())?;
+        let mut numbers = 0usize;
+        let outcome = self.contradiction_free(&mut numbers);
+        self.spend(numbers)?;
+        Some(outcome)
+    }
+
+    fn contradiction_free(&self, numbers: &mut usize) -> bool {
         let assigned: Vec<(&Atom, bool)> = self.assigned().collect();
         for (at, (left, left_value)) in assigned.iter().enumerate() {
             for (right, right_value) in assigned.iter().skip(at + 1) {
@@ -152,6 +201,10 @@ impl Search<'_> {
                 .iter()
                 .filter_map(|(other, value)| Some((compared(left, other)?, *value)))
                 .collect();
+            if same_number.len() > MAX_RELATIONS {
+                continue;
+            }
+            *numbers += same_number.len().pow(3);
             if same_number.len() > 1 && !some_number(&same_number, is_count(left)) {
                 return false;
             }
@@ -159,6 +212,9 @@ impl Search<'_> {
         true
     }
 }
+
+/// How many relations of one number are looked at together; more are taken to be possible, which is the careful answer.
+const MAX_RELATIONS: usize = 32;
 
 /// If both atoms compare the same number, how the second does.
 fn compared(reference: &Atom, atom: &Atom) -> Option<Comparison> {
@@ -284,7 +340,7 @@ mod tests {
     }
 
     fn sat(ops: Vec<Op>, atoms: &[Atom]) -> Satisfiable {
-        satisfiable(&[Formula::Holds(&Condition(ops))], atoms, Surface::Request)
+        satisfiable(&[Formula::Holds(&Condition(ops))], atoms, Surface::Request, &Budget::default())
     }
 
     #[test]
@@ -301,7 +357,7 @@ mod tests {
             Atom::ToolName(TextTest::OneOf(vec!["shell".into()])),
             Atom::ToolName(TextTest::StartsWith("mail.".into())),
         ];
-        let on_call = satisfiable(&[Formula::Holds(&Condition(both))], &names, Surface::ToolCall);
+        let on_call = satisfiable(&[Formula::Holds(&Condition(both))], &names, Surface::ToolCall, &Budget::default());
         assert_eq!(on_call, Satisfiable::Never);
     }
 
@@ -326,7 +382,8 @@ mod tests {
         let atoms = [Atom::ToolName(TextTest::Contains("x".into()))];
         let condition = Condition(vec![Op::Atom(0)]);
         for (surface, expected) in [(Surface::Request, Satisfiable::Never), (Surface::ToolCall, Satisfiable::Yes)] {
-            assert_eq!(satisfiable(&[Formula::Holds(&condition)], &atoms, surface), expected);
+            let found = satisfiable(&[Formula::Holds(&condition)], &atoms, surface, &Budget::default());
+            assert_eq!(found, expected);
         }
     }
 }
