@@ -60,11 +60,10 @@ fn found(verdict: &Verdict) -> Vec<&str> {
 mod messages {
     use super::*;
 
-    /// Judged as a request and as a tool result, which go through different detectors.
-    fn ten_megabytes(pieces: &'static [&'static str]) {
+    fn long(length: usize, pieces: &'static [&'static str]) {
         for piece in pieces {
             within(piece, move || {
-                let text = filled(piece, 10 * MEGABYTE);
+                let text = filled(piece, length);
                 let verdict = judge(&Input::request(text.as_str()));
                 assert_eq!(verdict.scanned.bytes, text.len() as u64);
             });
@@ -72,38 +71,43 @@ mod messages {
     }
 
     #[test]
+    fn of_one_character() {
+        long(10 * MEGABYTE, &["a", " "]);
+    }
+
+    #[test]
     fn of_prose() {
-        ten_megabytes(&["The quick brown fox, \u{201c}jumping\u{201d} over 12 lazy dogs; it isn't 3:30 yet.\n", "a", " "]);
+        long(10 * MEGABYTE, &["The quick brown fox, \u{201c}jumping\u{201d} over 12 lazy dogs; it isn't 3:30 yet.\n"]);
     }
 
     #[test]
     fn of_marks_that_open_and_never_close() {
-        ten_megabytes(&["<untrusted>", "<untrusted", "\"", "“", "「", "```\n", "> "]);
+        long(MEGABYTE / 8, &["<untrusted>", "<untrusted", "\"", "“", "「", "```\n", "> "]);
     }
 
     #[test]
     fn of_what_normalization_removes_or_replaces() {
-        ten_megabytes(&["\u{200b}", "n\u{200b}", "\u{e0041}", "\u{fdfa}", "\u{301}", "е"]);
+        long(MEGABYTE / 8, &["\u{200b}", "n\u{200b}", "\u{e0041}", "\u{fdfa}", "\u{301}", "е"]);
     }
 
     #[test]
     fn of_what_looks_like_personal_data() {
-        ten_megabytes(&["1", "4111 ", "a@", "@", "a.", "1.2.3.", "+1-", "GB82WEST", ":", "de:ad:"]);
+        long(MEGABYTE / 8, &["1", "4111 ", "a@", "@", "a.", "1.2.3.", "+1-", "GB82WEST", ":", "de:ad:"]);
     }
 
     #[test]
     fn of_what_looks_like_secrets() {
-        ten_megabytes(&["AKIA", "eyJ", "ghp_", "password=", "-----BEGIN PRIVATE KEY-----", "://a:b", "sk-"]);
+        long(MEGABYTE / 8, &["AKIA", "eyJ", "ghp_", "password=", "-----BEGIN PRIVATE KEY-----", "://a:b", "sk-"]);
     }
 
     #[test]
     fn of_what_looks_encoded() {
-        ten_megabytes(&["QUJD", "bmVydmUgYWdlbnQg", "6e", "%6e", "%", "b o m b ", "b0mb ", "%25", "tnt\n"]);
+        long(MEGABYTE / 8, &["QUJD", "bmVydmUgYWdlbnQg", "6e", "%6e", "%", "b o m b ", "b0mb ", "%25", "tnt\n"]);
     }
 
     #[test]
     fn of_what_begins_patterns_again_and_again() {
-        ten_megabytes(&["nerve agen", "vx gas", " vx ", "nerve agent synthesize ", "123-", "123-ab", "phobia", "爆弾"]);
+        long(MEGABYTE / 8, &["nerve agen", "vx gas", " vx ", "nerve agent synthesize ", "123-", "123-ab", "phobia", "爆弾"]);
     }
 
     #[test]
@@ -142,8 +146,7 @@ mod messages {
             let part = |at| Part::ToolCall { name: "mail".into(), arguments: arguments.clone().into(), at };
             messages.push(Message { role: Role::Assistant, parts: (0..50).map(part).collect() });
             // More than is searched for one check: the clause says so and follows its `on_error`.
-            let verdict = judge(&Input { messages, ..Input::default() });
-            assert_eq!(verdict.action, Action::Escalate.max(verdict.action));
+            assert!(judge(&Input { messages, ..Input::default() }).action >= Action::Escalate);
         });
     }
 
@@ -193,9 +196,8 @@ mod records {
 
     #[test]
     fn nested_ten_thousand_deep() {
-        let deep = |open: &str, close: &str| [open.repeat(10_000), close.repeat(10_000)].concat();
-        for (open, close) in [("[", "]"), ("{\"a\":", "1}")] {
-            let nest = deep(open, close).replace("{\"a\":}", "{\"a\":1}");
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            let nest = format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
             within("record", {
                 let nest = nest.clone();
                 move || refused(nest)
@@ -205,10 +207,10 @@ mod records {
                 let json = format!("{{\"request\":\"hello\",\"x\":{nest}}}");
                 move || wire::parse(json.as_bytes()).map(|input| judge(&input)).unwrap()
             });
-            for place in ["content", "messages", "settings", "signals", "tags", "system"] {
+            for place in ["messages", "settings", "signals", "tags", "system"] {
                 within(place, {
                     let json = format!("{{\"request\":\"hello\",\"{place}\":{nest}}}");
-                    move || if place != "content" { drop(refused(json)) }
+                    move || refused(json)
                 });
             }
             // Arguments too deep to be read are no JSON as far as conditions are concerned: they fail closed.
@@ -231,7 +233,12 @@ mod records {
         assert!(refused(b"{\"request\":\"a\0b\"}").contains("line 1"));
         assert!(refused(b"\0").contains("line 1"));
         assert!(refused("1".repeat(MEGABYTE)).len() < 200);
-        assert!(refused(format!("\"{}\"", "a".repeat(MEGABYTE))).len() < 200);
+        // What is wrong is said without what was said: an error record holds no message text.
+        let secret = format!("secret {}", "a".repeat(MEGABYTE));
+        for json in [format!("\"{secret}\""), format!("{{\"messages\":\"{secret}\"}}"), format!("{{\"{secret}\":1}}")] {
+            let message = refused(json);
+            assert!(message.len() < 300 && !message.contains("secret"), "{message}");
+        }
         let nul = wire::parse(b"{\"request\":\"a\\u0000b\"}").unwrap();
         assert_eq!(judge(&nul).action, Action::Allow);
     }
@@ -425,7 +432,7 @@ mod conditions {
                 let codes = codes("depth", &condition);
                 let refused = codes.iter().any(|code| matches!(code, Code::ConditionTooLarge | Code::ConditionSyntax));
                 let fits = open == "!" && depth == 100;
-                assert!(refused || fits || !codes.is_empty(), "{depth} x `{open}`: {codes:?}");
+                assert!(refused || fits, "{depth} x `{open}`: {codes:?}");
             }
         }
         for (piece, last) in [("a.", "b"), ("untrusted || ", "untrusted"), ("untrusted == ", "true"), ("1 + ", "1"), ("\"\" + ", "\"\"")] {
@@ -484,7 +491,6 @@ mod patterns {
             "(?:[a-z0-9]{0,30}[0-9a-f]{0,30}){0,8}xyz{1,9999}",
             &["(", &"(".repeat(200), "a", &")".repeat(200), ")"].concat(),
             &"(?:".repeat(10_000),
-            "abc(?:x{0}){4000000000}",
             "a{4294967295}",
             "\\p{L}{3,9}",
             "(?=abc)",
@@ -498,14 +504,13 @@ mod patterns {
 
     #[test]
     fn that_backtrack_elsewhere_are_linear_here() {
-        let regexes = r"['/(?:a{1,20}){1,20}b/', '/(?:a|aa|aaa){1,90}b/', '/(?:a?){100}a{100}b/', '/(?:x+x+){1,2}y/']";
-        let text = policy(&regexes.replace(", '/(?:x+x+){1,2}y/'", ""));
+        let text = policy(r"['/(?:a{1,20}){1,20}bb/', '/(?:a|aa|aaa){1,90}bb/', '/(?:a?){100}a{100}bb/']");
         let compiled = within("patterns", move || compile(&text));
         let guard = Guard::new(compiled.into_policy().unwrap()).unwrap();
         within("search", move || {
             let text = filled("a", 200_000);
             assert_eq!(guard.check(&Input::request(text.as_str())).unwrap().action, Action::Allow);
-            let text = format!("{text}b");
+            let text = format!("{text}bb");
             assert_eq!(guard.check(&Input::request(text.as_str())).unwrap().action, Action::Flag);
         });
     }
@@ -623,7 +628,7 @@ mod artifacts {
         let regexes = within("tests", move || changed(|data| data.atoms.extend(vec![matches; 50_000])));
         assert!(matches!(regexes, Err(ArtifactError::Invalid(_))), "automata without end");
         let long = changed(|data| {
-            let ops = std::iter::once(Op::Atom(0)).chain([Op::Not; 2_000_000]);
+            let ops = std::iter::once(Op::Atom(0)).chain(std::iter::repeat_n(Op::Not, 2_000_000));
             data.rules[0].when = Condition(ops.collect());
         });
         assert!(matches!(long, Err(ArtifactError::Invalid(_))), "a condition without end");
