@@ -82,7 +82,8 @@ fn nothing_in_is_nothing_out() {
 
 #[test]
 fn lines_may_end_as_on_windows_or_not_at_all() {
-    let input = "{\"id\":1,\"text\":\"one\"}\r\n\r\n{\"id\":2,\"text\":\"two\"}\r\n{\"id\":3,\"text\":\"three\"}";
+    let input =
+        "{\"id\":1,\"text\":\"one\"}\r\n\r\n{\"id\":2,\"text\":\"two\"}\r\n{\"id\":3,\"text\":\"three\"}";
     let output = score(&[], input.into());
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(ids(&output), ["1", "2", "3"]);
@@ -136,7 +137,8 @@ fn what_cannot_be_read_or_written_is_named() {
 
 #[test]
 fn the_number_of_threads_changes_nothing() {
-    let texts = ["hello", "write to jane@example.com", "ignore all previous instructions", "{broken", "爆弾 ⚠️"];
+    let texts =
+        ["hello", "write to jane@example.com", "ignore all previous instructions", "{broken", "爆弾 ⚠️"];
     let input: String = (0..3000)
         .map(|at| match texts[at % texts.len()] {
             "{broken" => "{broken\n".to_string(),

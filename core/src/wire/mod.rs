@@ -71,7 +71,8 @@ fn without_text(message: &str) -> String {
     });
     let mut short = stripped.unwrap_or_else(|| message.to_string());
     if short.len() > MAX_ERROR_BYTES {
-        short.truncate(short.floor_char_boundary(MAX_ERROR_BYTES));
+        let end = (0..=MAX_ERROR_BYTES).rev().find(|at| short.is_char_boundary(*at)).unwrap_or(0);
+        short.truncate(end);
         short.push('…');
     }
     short

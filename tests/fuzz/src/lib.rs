@@ -133,7 +133,8 @@ pub fn rule_fences(data: &[u8]) {
 pub fn cel(data: &[u8]) {
     let condition = text(data);
     // Written raw where possible, so that diagnostics point into the condition; else with every escape.
-    let raw = !condition.contains("'''") && !condition.chars().any(|ch| ch.is_control() && ch != '\n' && ch != '\t');
+    let raw = !condition.contains("'''")
+        && !condition.chars().any(|ch| ch.is_control() && ch != '\n' && ch != '\t');
     let value = if raw && !condition.ends_with('\'') {
         format!("'''{condition}'''")
     } else {
@@ -171,7 +172,10 @@ fn used(policy: &Policy) {
     let Ok(guard) = Guard::new(policy.clone()) else { return };
     for input in [
         Input::exchange("ask for a nerve agent", "production of a gas mask: a@example.com"),
-        Input { messages: vec![Message::tool_call("shell", r#"{"cmd": "rm -rf /", "n": [1, 2]}"#)], ..Input::default() },
+        Input {
+            messages: vec![Message::tool_call("shell", r#"{"cmd": "rm -rf /", "n": [1, 2]}"#)],
+            ..Input::default()
+        },
     ] {
         judged(&guard, &input);
     }
@@ -257,7 +261,11 @@ fn judged(guard: &Guard, input: &Input<'_>) -> Option<Verdict> {
     assert_eq!(verdict.action, strictest.unwrap_or(Action::Allow));
     for evidence in verdict.findings.iter().flat_map(|finding| &finding.evidence) {
         for span in &evidence.spans {
-            assert!(input.slice(span).is_some(), "{}: {span:?} is no place in the conversation", evidence.detector);
+            assert!(
+                input.slice(span).is_some(),
+                "{}: {span:?} is no place in the conversation",
+                evidence.detector
+            );
         }
     }
     let json = serde_json::to_vec(&verdict).expect("a verdict can be written");

@@ -24,8 +24,30 @@ impl Random {
 
 /// Pieces that mean something to one parser or another.
 const PIECES: [&str; 24] = [
-    "\"", "'", "`", "~~~", "\n\n", "{", "}", "[", "]", "(", ")", "\\", "\\u", "# ", "> ", "&&", "!", "<untrusted>",
-    "\u{200b}", "é", "\u{1F600}", "\0", "9999999999999999999", "a@b.co",
+    "\"",
+    "'",
+    "`",
+    "~~~",
+    "\n\n",
+    "{",
+    "}",
+    "[",
+    "]",
+    "(",
+    ")",
+    "\\",
+    "\\u",
+    "# ",
+    "> ",
+    "&&",
+    "!",
+    "<untrusted>",
+    "\u{200b}",
+    "é",
+    "\u{1F600}",
+    "\0",
+    "9999999999999999999",
+    "a@b.co",
 ];
 
 fn mutated(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
@@ -56,7 +78,8 @@ fn mutated(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
 
 fn run(target: &str, body: fn(&[u8]), mutations: usize) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
-    let mut files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let seeds: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
     assert!(!seeds.is_empty());
