@@ -1,9 +1,16 @@
 //! "Did you mean" for names.
 
+/// The longest name that is compared, in bytes.
+const MAX_NAME: usize = 128;
+
 /// The most similar of the known names, if one is similar enough.
 pub(crate) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > MAX_NAME {
+        return None;
+    }
     let budget = (name.chars().count() / 3).clamp(1, 3);
     known
+        .filter(|candidate| candidate.len() <= MAX_NAME)
         .map(|candidate| (distance(name, candidate, budget), candidate))
         .filter(|(distance, _)| *distance <= budget)
         .min()

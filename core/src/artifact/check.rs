@@ -1,6 +1,9 @@
 //! Everything the engine relies on, checked once when an artifact is loaded.
 
-use crate::compiler::{MAX_CLAUSES, MAX_LITERAL_BYTES, MAX_PATTERNS, MAX_REGEX_MATCH, MIN_PATTERN_BYTES};
+use crate::compiler::{
+    MAX_ATOMS, MAX_CLAUSES, MAX_LITERAL_BYTES, MAX_PATTERNS, MAX_REGEX_MATCH, MAX_REGEX_TESTS, MAX_RULES,
+    MIN_PATTERN_BYTES,
+};
 use crate::engine::matcher::build_regex;
 use crate::policy::{
     ArgumentTest, Atom, Clause, Comparison, Condition, Force, Kind, LABELS, PatternKind, PolicyData, Rule,
@@ -8,8 +11,8 @@ use crate::policy::{
 };
 use std::collections::HashSet;
 
-/// How many atoms, sets or rules a policy may hold.
-const MAX_ITEMS: usize = 100_000;
+/// How many pattern sets a policy may hold.
+const MAX_SETS: usize = 100_000;
 /// The longest text of any kind in a policy, in bytes.
 const MAX_TEXT: usize = 1 << 20;
 /// How many texts may trigger one regular expression.
@@ -18,9 +21,9 @@ const MAX_TRIGGERS: usize = 256;
 pub(super) fn check(data: &PolicyData) -> Result<(), String> {
     limit("clauses", data.clauses.len(), MAX_CLAUSES)?;
     limit("patterns", data.patterns.len(), MAX_PATTERNS)?;
-    for (what, len) in [("rules", data.rules.len()), ("atoms", data.atoms.len()), ("sets", data.sets.len())] {
-        limit(what, len, MAX_ITEMS)?;
-    }
+    limit("rules", data.rules.len(), MAX_RULES)?;
+    limit("atoms", data.atoms.len(), MAX_ATOMS)?;
+    limit("sets", data.sets.len(), MAX_SETS)?;
     let mut ids = HashSet::new();
     for clause in &data.clauses {
         check_clause(clause)?;
@@ -31,11 +34,17 @@ pub(super) fn check(data: &PolicyData) -> Result<(), String> {
     for rule in &data.rules {
         check_rule(rule, data)?;
     }
+    let tests = data.atoms.iter().filter(|atom| atom.is_regex_test()).count();
+    limit("tests by regular expressions", tests, MAX_REGEX_TESTS)?;
     for atom in &data.atoms {
         check_atom(atom, data)?;
     }
+    let mut patterns = HashSet::new();
     for pattern in &data.patterns {
         check_pattern(&pattern.kind)?;
+        if !patterns.insert(&pattern.kind) {
+            return Err(format!("the pattern `{}` stands twice", pattern.written.chars().take(80).collect::<String>()));
+        }
     }
     for set in &data.sets {
         limit("patterns of a set", set.patterns.len(), MAX_PATTERNS)?;

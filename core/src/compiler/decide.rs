@@ -7,16 +7,30 @@
 use crate::engine::program::surfaces_of;
 use crate::message::Surface;
 use crate::policy::{ArgumentTest, Atom, Comparison, Condition, Place, Rule, TextTest, Threshold, Truth};
+use std::cell::Cell;
+use std::collections::HashMap;
 
-/// How many combinations are tried for one question before giving up.
-const MAX_STEPS: usize = 20_000;
+/// How much work one question is worth, in comparisons of atoms and operations of conditions.
+const MAX_WORK: usize = 4_000_000;
+/// How much all questions about one policy are worth.
+const MAX_TOTAL_WORK: usize = 200_000_000;
 
-/// How many combinations may be tried for a whole policy: a bound on what a hostile document can cost.
-pub(super) struct Budget(usize);
+/// What is left of the work that one compilation may put into questions.
+#[derive(Debug)]
+pub(super) struct Budget(Cell<usize>);
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(2_000_000)
+        Self(Cell::new(MAX_TOTAL_WORK))
+    }
+}
+
+impl Budget {
+    /// Takes some work away; `false` where less is left.
+    pub(super) fn spend(&self, work: usize) -> bool {
+        let left = self.0.get().checked_sub(work);
+        self.0.set(left.unwrap_or(0));
+        left.is_some()
     }
 }
 
@@ -25,7 +39,7 @@ impl Default for Budget {
 pub(super) enum Satisfiable {
     Yes,
     Never,
-    /// Too many atoms to try every combination.
+    /// Too many combinations to try them all.
     GaveUp,
 }
 
@@ -34,23 +48,20 @@ pub(super) fn satisfiable(
     formulas: &[Formula<'_>],
     atoms: &[Atom],
     surface: Surface,
-    budget: &mut Budget,
+    budget: &Budget,
 ) -> Satisfiable {
     let mut used: Vec<u32> = formulas.iter().flat_map(Formula::atoms).collect();
     used.sort_unstable();
     used.dedup();
-    let values = used
-        .iter()
-        .map(|&atom| {
-            let possible = atoms.get(atom as usize).is_some_and(|atom| surfaces_of(atom).contains(surface));
-            if possible { None } else { Some(false) }
-        })
-        .collect();
-    let limit = MAX_STEPS.min(budget.0);
-    let mut search = Search { formulas, atoms, used, values, steps: 0, limit };
-    let found = search.solve(0);
-    budget.0 = budget.0.saturating_sub(search.steps);
-    match found {
+    let size = formulas.iter().map(Formula::size).sum();
+    let mut search = Search { formulas, size, atoms, used, values: HashMap::new(), left: MAX_WORK, budget };
+    for &atom in &search.used.clone() {
+        let possible = search.atoms.get(atom as usize).is_some_and(|atom| surfaces_of(atom).contains(surface));
+        if !possible {
+            search.set(atom, Some(false));
+        }
+    }
+    match search.solve(0) {
         Some(true) => Satisfiable::Yes,
         Some(false) => Satisfiable::Never,
         None => Satisfiable::GaveUp,
@@ -66,6 +77,16 @@ pub(super) enum Formula<'a> {
 }
 
 impl Formula<'_> {
+    /// How many operations an evaluation takes.
+    fn size(&self) -> usize {
+        match self {
+            Self::Holds(condition) => condition.0.len(),
+            Self::Matches(rule) | Self::DoesNotMatch(rule) => {
+                crate::engine::program::conditions(rule).map(|condition| condition.0.len()).sum()
+            }
+        }
+    }
+
     fn atoms(&self) -> Vec<u32> {
         match self {
             Self::Holds(condition) => condition.atoms().collect(),
@@ -91,34 +112,31 @@ impl Formula<'_> {
 struct Search<'a> {
     formulas: &'a [Formula<'a>],
     atoms: &'a [Atom],
-    /// The atoms the formulas use, sorted, and beside them the values tried.
+    size: usize,
     used: Vec<u32>,
-    values: Vec<Option<bool>>,
-    steps: usize,
-    limit: usize,
+    values: HashMap<u32, bool>,
+    left: usize,
+    budget: &'a Budget,
 }
 
 impl Search<'_> {
-    fn set(&mut self, position: usize, value: Option<bool>) {
-        if let Some(slot) = self.values.get_mut(position) {
-            *slot = value;
-        }
+    fn set(&mut self, atom: u32, value: Option<bool>) {
+        match value {
+            Some(value) => self.values.insert(atom, value),
+            None => self.values.remove(&atom),
+        };
     }
 
-    /// Whether the formulas can all be true from here on; `None` where the steps ran out. The values given so far do not
-    /// contradict one another.
+    /// Pays for the next piece of work; `None` where it is not worth it.
+    fn spend(&mut self, work: usize) -> Option<()> {
+        self.left = self.left.checked_sub(work)?;
+        self.budget.spend(work).then_some(())
+    }
+
+    /// Whether the formulas can all be true from here on; `None` where the work grew too much.
     fn solve(&mut self, next: usize) -> Option<bool> {
-        self.steps += 1;
-        if self.steps > self.limit {
-            return None;
-        }
-        let value = |atom: u32| {
-            let position = self.used.binary_search(&atom).ok();
-            match position.and_then(|at| self.values.get(at)) {
-                Some(Some(value)) => (*value).into(),
-                _ => Truth::Unknown,
-            }
-        };
+        self.spend(self.size + self.used.len())?;
+        let value = |atom: u32| self.values.get(&atom).map_or(Truth::Unknown, |value| (*value).into());
         let mut open = false;
         for formula in self.formulas {
             match formula.eval(&value) {
@@ -127,15 +145,23 @@ impl Search<'_> {
                 Truth::True => {}
             }
         }
-        // With every formula decided, atoms without a value can take whatever fits.
-        let free = (next..self.values.len()).find(|&at| self.values.get(at) == Some(&None));
-        let Some(position) = free.filter(|_| open) else { return Some(!open) };
+        let Some((index, &atom)) =
+            self.used.iter().enumerate().skip(next).find(|(_, atom)| !self.values.contains_key(atom))
+        else {
+            return Some(!open && self.consistent()?);
+        };
+        if !open && self.consistent()? {
+            return Some(true);
+        }
         let mut gave_up = false;
         for choice in [false, true] {
-            self.set(position, Some(choice));
-            let result = if self.fits(position, choice) { self.solve(position + 1) } else { Some(false) };
-            self.set(position, None);
-            match result {
+            self.set(atom, Some(choice));
+            let found = match self.consistent() {
+                Some(true) => self.solve(index + 1),
+                other => other,
+            };
+            self.set(atom, None);
+            match found {
                 Some(true) => return Some(true),
                 Some(false) => {}
                 None => gave_up = true,
@@ -145,38 +171,55 @@ impl Search<'_> {
     }
 
     fn assigned(&self) -> impl Iterator<Item = (&Atom, bool)> {
-        self.used
-            .iter()
-            .zip(&self.values)
-            .filter_map(|(&atom, value)| Some((self.atoms.get(atom as usize)?, (*value)?)))
+        self.used.iter().filter_map(|&atom| {
+            let value = *self.values.get(&atom)?;
+            Some((self.atoms.get(atom as usize)?, value))
+        })
     }
 
-    /// Whether a new value contradicts none of the others.
-    fn fits(&self, position: usize, value: bool) -> bool {
-        let Some(atom) = self.used.get(position).and_then(|&at| self.atoms.get(at as usize)) else {
-            return false;
-        };
-        let apart = self.assigned().all(|(other, other_value)| {
-            std::ptr::eq(atom, other)
-                || !((value && !other_value && implies(atom, other))
-                    || (other_value && !value && implies(other, atom))
-                    || (value && other_value && (excludes(atom, other))))
-        });
-        // A match is a count of at least one: the count knows how to compare both.
-        let reference = self.assigned().map(|(other, _)| other).find(|other| compared(other, atom).is_some());
-        let reference = reference.filter(|_| matches!(atom, Atom::Match { .. })).unwrap_or(atom);
-        let same_number: Vec<(Comparison, bool)> =
-            self.assigned().filter_map(|(other, value)| Some((compared(reference, other)?, value))).collect();
-        apart && (same_number.len() < 2 || some_number(&same_number, is_count(reference)))
+    /// Whether the values given so far do not contradict one another; `None` where that is too much work.
+    fn consistent(&mut self) -> Option<bool> {
+        self.spend(self.values.len() * self.values.len())?;
+        let mut numbers = 0usize;
+        let outcome = self.contradiction_free(&mut numbers);
+        self.spend(numbers)?;
+        Some(outcome)
+    }
+
+    fn contradiction_free(&self, numbers: &mut usize) -> bool {
+        let assigned: Vec<(&Atom, bool)> = self.assigned().collect();
+        for (at, (left, left_value)) in assigned.iter().enumerate() {
+            for (right, right_value) in assigned.iter().skip(at + 1) {
+                let contradiction = (*left_value && !*right_value && implies(left, right))
+                    || (*right_value && !*left_value && implies(right, left))
+                    || (*left_value && *right_value && excludes(left, right));
+                if contradiction {
+                    return false;
+                }
+            }
+            let same_number: Vec<(Comparison, bool)> = assigned
+                .iter()
+                .filter_map(|(other, value)| Some((compared(left, other)?, *value)))
+                .collect();
+            if same_number.len() > MAX_RELATIONS {
+                continue;
+            }
+            *numbers += same_number.len().pow(3);
+            if same_number.len() > 1 && !some_number(&same_number, is_count(left)) {
+                return false;
+            }
+        }
+        true
     }
 }
+
+/// How many relations of one number are looked at together; more are taken to be possible, which is the careful answer.
+const MAX_RELATIONS: usize = 32;
 
 /// If both atoms compare the same number, how the second does.
 fn compared(reference: &Atom, atom: &Atom) -> Option<Comparison> {
     match (reference, atom) {
-        (Atom::Count { set: a, place: p, .. }, Atom::Count { set: b, place: q, compare })
-            if a == b && p == q =>
-        {
+        (Atom::Count { set: a, place: p, .. }, Atom::Count { set: b, place: q, compare }) if a == b && p == q => {
             Some(*compare)
         }
         (Atom::Count { set: a, place: p, .. }, Atom::Match { set: b, place: q }) if a == b && p == q => {
@@ -186,9 +229,7 @@ fn compared(reference: &Atom, atom: &Atom) -> Option<Comparison> {
             Atom::Label { label: a, place: p, threshold: Threshold::Score(_) },
             Atom::Label { label: b, place: q, threshold: Threshold::Score(compare) },
         ) if a == b && p == q => Some(*compare),
-        (Atom::Like { clause: a, place: p, .. }, Atom::Like { clause: b, place: q, compare })
-            if a == b && p == q =>
-        {
+        (Atom::Like { clause: a, place: p, .. }, Atom::Like { clause: b, place: q, compare }) if a == b && p == q => {
             Some(*compare)
         }
         (Atom::Length { place: p, .. }, Atom::Length { place: q, compare }) if p == q => Some(*compare),
@@ -242,9 +283,7 @@ fn implies(first: &Atom, second: &Atom) -> bool {
             Atom::Label { label: b, place: q, threshold: Threshold::AtFpr(loose) },
         ) => a == b && p == q && strict <= loose,
         (Atom::ToolName(a), Atom::ToolName(b)) => text_implies(a, b),
-        (Atom::ToolArgument { path: a, .. }, Atom::ToolArgument { path: b, test: ArgumentTest::Present }) => {
-            a == b
-        }
+        (Atom::ToolArgument { path: a, .. }, Atom::ToolArgument { path: b, test: ArgumentTest::Present }) => a == b,
         (atom, Atom::Untrusted) => atom.place() == Some(Place::Untrusted),
         _ => false,
     }
@@ -255,10 +294,9 @@ fn text_implies(first: &TextTest, second: &TextTest) -> bool {
         (TextTest::OneOf(list), test) => list.iter().all(|text| passes(test, text) == Some(true)),
         (TextTest::StartsWith(long), TextTest::StartsWith(short)) => long.starts_with(short.as_str()),
         (TextTest::EndsWith(long), TextTest::EndsWith(short)) => long.ends_with(short.as_str()),
-        (
-            TextTest::StartsWith(long) | TextTest::EndsWith(long) | TextTest::Contains(long),
-            TextTest::Contains(short),
-        ) => long.contains(short.as_str()),
+        (TextTest::StartsWith(long) | TextTest::EndsWith(long) | TextTest::Contains(long), TextTest::Contains(short)) => {
+            long.contains(short.as_str())
+        }
         _ => false,
     }
 }
@@ -273,9 +311,7 @@ fn excludes(first: &Atom, second: &Atom) -> bool {
         (TextTest::StartsWith(a), TextTest::StartsWith(b)) => {
             !a.starts_with(b.as_str()) && !b.starts_with(a.as_str())
         }
-        (TextTest::EndsWith(a), TextTest::EndsWith(b)) => {
-            !a.ends_with(b.as_str()) && !b.ends_with(a.as_str())
-        }
+        (TextTest::EndsWith(a), TextTest::EndsWith(b)) => !a.ends_with(b.as_str()) && !b.ends_with(a.as_str()),
         _ => false,
     }
 }
@@ -304,7 +340,7 @@ mod tests {
     }
 
     fn sat(ops: Vec<Op>, atoms: &[Atom]) -> Satisfiable {
-        satisfiable(&[Formula::Holds(&Condition(ops))], atoms, Surface::Request, &mut Budget::default())
+        satisfiable(&[Formula::Holds(&Condition(ops))], atoms, Surface::Request, &Budget::default())
     }
 
     #[test]
@@ -321,12 +357,7 @@ mod tests {
             Atom::ToolName(TextTest::OneOf(vec!["shell".into()])),
             Atom::ToolName(TextTest::StartsWith("mail.".into())),
         ];
-        let on_call = satisfiable(
-            &[Formula::Holds(&Condition(both))],
-            &names,
-            Surface::ToolCall,
-            &mut Budget::default(),
-        );
+        let on_call = satisfiable(&[Formula::Holds(&Condition(both))], &names, Surface::ToolCall, &Budget::default());
         assert_eq!(on_call, Satisfiable::Never);
     }
 
@@ -350,13 +381,9 @@ mod tests {
     fn tool_atoms_are_false_where_there_is_no_tool() {
         let atoms = [Atom::ToolName(TextTest::Contains("x".into()))];
         let condition = Condition(vec![Op::Atom(0)]);
-        for (surface, expected) in
-            [(Surface::Request, Satisfiable::Never), (Surface::ToolCall, Satisfiable::Yes)]
-        {
-            assert_eq!(
-                satisfiable(&[Formula::Holds(&condition)], &atoms, surface, &mut Budget::default()),
-                expected
-            );
+        for (surface, expected) in [(Surface::Request, Satisfiable::Never), (Surface::ToolCall, Satisfiable::Yes)] {
+            let found = satisfiable(&[Formula::Holds(&condition)], &atoms, surface, &Budget::default());
+            assert_eq!(found, expected);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::engine::personal::{PersonalKind, PersonalKinds};
 use crate::engine::secrets::{SecretKind, SecretKinds};
 use crate::message::{Surface, Surfaces};
 use crate::policy::{
-    ArgumentTest, Atom, Comparison, Condition, LABELS, Op, Place, ScopeTest, TextTest, Threshold,
+    ArgumentTest, Atom, Comparison, Condition, LABELS, MAX_OPS, Op, Place, ScopeTest, TextTest, Threshold,
 };
 use crate::span::{Source, Span};
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, SelectExpr, SourceInfo, operators};
@@ -398,6 +398,12 @@ impl Lowering<'_, '_> {
             (operators::CONDITIONAL, None, [test, yes, no]) => {
                 let (test, yes, no) =
                     (self.bool_expr(test, next)?, self.bool_expr(yes, next)?, self.bool_expr(no, next)?);
+                // The test stands twice, so conditionals inside of it double the condition each time.
+                if 2 * test.len() + yes.len() + no.len() > MAX_OPS {
+                    self.report(Code::ConditionTooLarge, self.site.span, "the condition grows too large when it is lowered")
+                        .help = Some("a conditional repeats its test; split the rule in two".into());
+                    return None;
+                }
                 let mut ops = test.clone();
                 ops.extend(yes);
                 ops.push(Op::And);

@@ -38,11 +38,18 @@ use clauses::Draft;
 use examples::Example;
 use load::Loaded;
 use patterns::Patterns;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 /// How many clauses a policy may hold.
 pub const MAX_CLAUSES: usize = 10_000;
+/// How many rules a policy may hold.
+pub const MAX_RULES: usize = 20_000;
+/// How many different atoms the conditions of a policy may use.
+pub const MAX_ATOMS: usize = 50_000;
+/// How many `.matches(..)` of tool names and arguments a policy may hold: each is an automaton that stays in memory.
+pub const MAX_REGEX_TESTS: usize = 500;
 
 /// Compiles policy documents.
 ///
@@ -266,6 +273,19 @@ impl Build<'_> {
             );
         }
         let atoms = atoms.into_vec();
+        let tests = atoms.iter().filter(|atom| atom.is_regex_test()).count();
+        for (what, count, max) in [
+            ("rules", rules.len(), MAX_RULES),
+            ("atoms", atoms.len(), MAX_ATOMS),
+            ("tests by regular expressions", tests, MAX_REGEX_TESTS),
+        ] {
+            if count > max {
+                self.whole(main, Code::SourceTooLarge, format!("{count} {what}; at most {max} are allowed"));
+            }
+        }
+        if self.diagnostics.iter().any(|it| it.code == Code::SourceTooLarge) {
+            return (None, Report::default());
+        }
         self.analyze(&rules, &atoms);
         let examples = self.collect_examples(&rules, &coverages);
         let settings = self.settings();
@@ -342,17 +362,15 @@ impl Build<'_> {
 
     /// Clauses of every document, bases first; a later heading with a known id speaks about the same clause.
     fn collect_clauses(&mut self) {
+        let mut by_id: HashMap<String, usize> = HashMap::new();
+        let mut left_out = 0usize;
         for (document, loaded) in self.documents.iter().enumerate() {
             for (section, entry) in loaded.parsed.sections.iter().enumerate() {
-                let known = entry
-                    .attributes
-                    .id
-                    .as_ref()
-                    .and_then(|id| self.drafts.iter().position(|draft| draft.id == id.value))
-                    .filter(|&at| {
-                        // A second heading with the same id in one document is reported by the parser.
-                        self.drafts.get(at).is_some_and(|draft| !Arc::ptr_eq(&draft.document, &loaded.source))
-                    });
+                let id = entry.attributes.id.as_ref().map(|id| &id.value);
+                let known = id.and_then(|id| by_id.get(id).copied()).filter(|&at| {
+                    // A second heading with the same id in one document is reported by the parser.
+                    self.drafts.get(at).is_some_and(|draft| !Arc::ptr_eq(&draft.document, &loaded.source))
+                });
                 let has_rule = entry.fences.iter().any(|fence| fence.info == "rule");
                 if let Some(at) = known {
                     self.check_overlay(at, loaded, section);
@@ -367,26 +385,22 @@ impl Build<'_> {
                             .help("write `{#some_id authority=user}` or another level; an authority is never inherited"),
                     );
                 } else if clauses::has_level(entry) {
+                    if self.drafts.len() >= MAX_CLAUSES {
+                        left_out += 1;
+                        continue;
+                    }
                     let read = clauses::read(entry, &loaded.source, &loaded.front, &mut self.diagnostics);
-                    // A second heading with the same id is reported by the parser.
-                    if let Some(mut draft) =
-                        read.filter(|draft| !self.drafts.iter().any(|it| it.id == draft.id))
-                    {
+                    if let Some(mut draft) = read.filter(|draft| !by_id.contains_key(&draft.id)) {
                         draft.sections.push((document, section));
+                        by_id.insert(draft.id.clone(), self.drafts.len());
                         self.drafts.push(draft);
                     }
                 }
             }
         }
-        if self.drafts.len() > MAX_CLAUSES {
-            if let Some(main) = self.documents.last() {
-                self.whole(
-                    main,
-                    Code::SourceTooLarge,
-                    format!("{} clauses; at most {MAX_CLAUSES}", self.drafts.len()),
-                );
-            }
-            self.drafts.truncate(MAX_CLAUSES);
+        if let (Some(main), 1..) = (self.documents.last(), left_out) {
+            let clauses = self.drafts.len() + left_out;
+            self.whole(main, Code::SourceTooLarge, format!("{clauses} clauses; at most {MAX_CLAUSES} are allowed"));
         }
     }
 
@@ -429,18 +443,13 @@ impl Build<'_> {
         let mut patterns = Patterns::default();
         for (document, loaded) in self.documents.iter().enumerate() {
             for (section, entry) in loaded.parsed.sections.iter().enumerate() {
-                let owner = self
-                    .clause_of(document, section)
-                    .and_then(|at| self.drafts.get(at))
-                    .map(|it| it.id.clone());
-                for fence in entry.fences.iter().filter(|fence| fence.info == "patterns") {
-                    patterns.read(
-                        owner.as_deref(),
-                        &fence.text,
-                        &loaded.source,
-                        fence.span,
-                        &mut self.diagnostics,
-                    );
+                let mut fences = entry.fences.iter().filter(|fence| fence.info == "patterns").peekable();
+                if fences.peek().is_none() {
+                    continue;
+                }
+                let owner = self.clause_of(document, section).and_then(|at| self.drafts.get(at)).map(|it| it.id.clone());
+                for fence in fences {
+                    patterns.read(owner.as_deref(), &fence.text, &loaded.source, fence.span, &mut self.diagnostics);
                 }
             }
         }
@@ -534,9 +543,9 @@ impl Build<'_> {
                 Some(analysis::Located { rule, draft: self.drafts.get(rule.clause as usize)?, when: *when })
             })
             .collect();
-        let mut budget = decide::Budget::default();
-        analysis::conditions(&located, atoms, &mut budget, &mut self.diagnostics);
-        analysis::conflicts(&located, atoms, &mut budget, &mut self.diagnostics);
+        let budget = decide::Budget::default();
+        analysis::conditions(&located, atoms, &budget, &mut self.diagnostics);
+        analysis::conflicts(&located, atoms, &budget, &mut self.diagnostics);
     }
 
     fn collect_examples(&mut self, rules: &[(Rule, Span)], coverages: &[Coverage]) -> Vec<Example> {

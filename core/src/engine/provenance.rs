@@ -105,23 +105,44 @@ fn lines(text: &str, out: &mut Vec<(Span, Provenance)>) {
     }
 }
 
+/// A place that a search found and does not look for again until it is passed.
+#[derive(Default)]
+struct Next(Option<usize>);
+
+impl Next {
+    /// The first place at or after `from`; past every text where there is none. `from` never goes back.
+    fn after(&mut self, finder: &memchr::memmem::Finder<'_>, text: &str, from: usize) -> usize {
+        match self.0 {
+            Some(known) if known >= from => known,
+            _ => {
+                let found = text.as_bytes().get(from..).and_then(|rest| finder.find(rest));
+                *self.0.insert(found.map_or(usize::MAX, |n| from + n))
+            }
+        }
+    }
+}
+
 /// Quotations in quotation marks of several words, within one paragraph.
 fn quotes(text: &str, out: &mut Vec<(Span, Provenance)>) {
     const PAIRS: [(&str, &str); 4] = [("\"", "\""), ("“", "”"), ("«", "»"), ("「", "」")];
     for (open, close) in PAIRS {
         let opens = memchr::memmem::Finder::new(open);
         let closes = memchr::memmem::Finder::new(close);
+        let breaks = memchr::memmem::Finder::new("\n\n");
+        // The next closing mark and the next end of a paragraph, each looked for once and kept until it is passed.
+        let (mut next_close, mut next_break) = (Next::default(), Next::default());
         let mut at = 0;
         while let Some(from) =
             text.as_bytes().get(at..).and_then(|rest| opens.find(rest)).map(|n| at + n + open.len())
         {
-            let reach = text.len().min(from + MAX_QUOTE);
-            let window = text.as_bytes().get(from..reach).unwrap_or_default();
-            let paragraph = memchr::memmem::find(window, b"\n\n").unwrap_or(window.len());
-            let Some(len) = closes.find(window.get(..paragraph).unwrap_or_default()) else {
+            let reach = text.len().min(from + MAX_QUOTE).min(next_break.after(&breaks, text, from));
+            let end = next_close.after(&closes, text, from);
+            if end.saturating_add(close.len()) > reach {
                 at = from;
                 continue;
-            };
+            }
+            let window = text.as_bytes().get(from..reach).unwrap_or_default();
+            let len = end - from;
             let inner = window.get(..len).unwrap_or_default();
             let many_words = inner.iter().any(u8::is_ascii_whitespace) || open == "「";
             if len >= MIN_QUOTE && many_words {

@@ -31,7 +31,9 @@ pub(crate) fn apply(message: &Message<'_>, mut places: Vec<Redactable>) -> Vec<R
                 Part::ToolCall { arguments, at, .. } => (Field::ToolCalls, Some(*at), arguments),
                 Part::Unjudged { .. } => return None,
             };
-            let mut here = places.iter().filter(|place| (place.field, place.part) == (field, at)).peekable();
+            let from = places.partition_point(|place| (place.field, place.part) < (field, at));
+            let here = places.get(from..)?.iter().take_while(|place| (place.field, place.part) == (field, at));
+            let mut here = here.peekable();
             here.peek()?;
             Some(Redaction { field, part: at, text: replace(text, here) })
         })

@@ -303,6 +303,12 @@ impl Atom {
         matches!(self, Self::Label { .. } | Self::Like { .. })
     }
 
+    /// Whether it needs an automaton of its own.
+    pub(crate) fn is_regex_test(&self) -> bool {
+        let (Self::ToolName(test) | Self::ToolArgument { test: ArgumentTest::Text(test), .. }) = self else { return false };
+        matches!(test, TextTest::Matches(_))
+    }
+
     /// Whether only a tool call can make it true.
     pub fn needs_tool_call(&self) -> bool {
         matches!(
@@ -335,6 +341,8 @@ pub struct Condition(pub Vec<Op>);
 
 /// How many values a condition may hold at once.
 pub const MAX_STACK: usize = 64;
+/// How many operations a condition may have.
+pub const MAX_OPS: usize = 4096;
 
 impl Condition {
     /// Evaluates with the atoms' values. A malformed condition is `Unknown`; [`Condition::is_valid`] rules that out.
@@ -375,8 +383,12 @@ impl Condition {
         self.0.iter().filter_map(|op| if let Op::Atom(atom) = op { Some(*atom) } else { None })
     }
 
-    /// Whether the operations fit together, the stack stays within [`MAX_STACK`] and every atom is below `atoms`.
+    /// Whether the operations fit together and are at most [`MAX_OPS`], the stack stays within [`MAX_STACK`] and every
+    /// atom is below `atoms`.
     pub fn is_valid(&self, atoms: usize) -> bool {
+        if self.0.len() > MAX_OPS {
+            return false;
+        }
         let mut depth = 0usize;
         for op in &self.0 {
             match op {

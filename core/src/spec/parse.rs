@@ -7,7 +7,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::span::{Source, Span};
 use crate::suggest;
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -35,8 +35,12 @@ pub fn parse(source: &Arc<Source>) -> Parsed {
         return Parsed { document, diagnostics };
     }
     let (front_matter, start) = front_matter(source, &mut diagnostics);
+<<<<<<< HEAD
     let mut walk =
         Walk { source, start, diagnostics, sections: Vec::new(), paragraph: None, title: None, nesting: 0 };
+=======
+    let mut walk = Walk { source, start, diagnostics, sections: Vec::new(), open: Vec::new(), paragraph: None, title: None, nesting: 0 };
+>>>>>>> h-e
     walk.run();
     let Walk { mut sections, mut diagnostics, .. } = walk;
     finish(&mut sections, source);
@@ -76,6 +80,8 @@ struct Walk<'a> {
     start: usize,
     diagnostics: Vec<Diagnostic>,
     sections: Vec<Section>,
+    /// The last section and those it stands under, the outermost first.
+    open: Vec<usize>,
     /// The paragraph that is being read.
     paragraph: Option<Paragraph>,
     /// The title of an example whose block has not come yet.
@@ -175,7 +181,11 @@ impl Walk<'_> {
             self.diagnostics
                 .push(Diagnostic::new(Code::AttributeInvalid, self.source, span, message).help(help));
         }
-        let parent = self.sections.iter().rposition(|section| section.depth < depth);
+        while self.open.last().and_then(|&at| self.sections.get(at)).is_some_and(|section| section.depth >= depth) {
+            self.open.pop();
+        }
+        let parent = self.open.last().copied();
+        self.open.push(self.sections.len());
         let span = Span::new(range.start, range.start + line.trim_end().len());
         let line = self.source.line_of(range.start);
         self.title = None;
@@ -282,6 +292,9 @@ fn plain(title: &str) -> String {
     if out.is_empty() { title.to_string() } else { out }
 }
 
+/// The longest id of a footnote, in bytes.
+const MAX_FOOTNOTE: usize = 32;
+
 /// Fills in what is known only at the end: last lines, footnotes, titles in rationales.
 fn finish(sections: &mut [Section], source: &Arc<Source>) {
     let starts: Vec<u32> = sections.iter().map(|section| section.line).collect();
@@ -299,7 +312,11 @@ fn finish(sections: &mut [Section], source: &Arc<Source>) {
         let start = section.heading.start as usize;
         let end = source.line_span(section.end_line).map_or(text.len(), |line| line.end as usize);
         let from = places.partition_point(|place| *place < start);
+        let fences = section.fences.iter().map(|fence| fence.span).chain(section.examples.iter().map(|it| it.span));
+        let mut fences: Vec<Span> = fences.collect();
+        fences.sort_unstable();
         for &place in places.get(from..).unwrap_or_default().iter().take_while(|place| **place < end) {
+<<<<<<< HEAD
             let fenced = section
                 .fences
                 .iter()
@@ -315,10 +332,26 @@ fn finish(sections: &mut [Section], source: &Arc<Source>) {
             if !id.is_empty() && id.len() <= 32 && id.chars().all(|ch| ch.is_ascii_alphanumeric()) {
                 let span = Span::new(place, place + id.len() + 3);
                 section.footnotes.push(Footnote { id: id.to_string(), span });
+=======
+            let after = fences.partition_point(|span| span.end as usize <= place);
+            if fences.get(after).is_some_and(|span| span.range().contains(&place)) {
+                continue;
+            }
+            if let Some(id) = text.get(place..end).and_then(footnote) {
+                section.footnotes.push(Footnote { id: id.to_string(), span: Span::new(place, place + id.len() + 3) });
+>>>>>>> h-e
             }
         }
         section.rationale = tidy(&section.rationale, &titles);
     }
+}
+
+/// The id of the footnote mark at the start of `text`.
+fn footnote(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("[^")?;
+    let length = rest.bytes().take(MAX_FOOTNOTE + 1).take_while(u8::is_ascii_alphanumeric).count();
+    let (id, after) = rest.split_at_checked(length)?;
+    ((1..=MAX_FOOTNOTE).contains(&length) && after.starts_with(']')).then_some(id)
 }
 
 /// Fills titles in, removes footnote marks, folds white space.
@@ -332,15 +365,14 @@ fn tidy(text: &str, titles: &HashMap<String, String>) -> String {
     }
     let mut out = String::with_capacity(filled.len());
     let mut rest = filled.as_str();
-    while let Some((before, after)) = rest.split_once("[^") {
+    while let Some(at) = rest.find("[^") {
+        let (before, mark) = rest.split_at_checked(at).unwrap_or((rest, ""));
         out.push_str(before);
-        rest = match after.split_once(']') {
-            Some((id, after)) if id.len() <= 32 && id.chars().all(|ch| ch.is_ascii_alphanumeric()) => after,
-            _ => {
-                out.push_str("[^");
-                after
-            }
-        };
+        let length = footnote(mark).map_or(0, |id| id.len() + 3);
+        if length == 0 {
+            out.push_str("[^");
+        }
+        rest = mark.get(length.max(2)..).unwrap_or("");
     }
     out.push_str(rest);
     out.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -363,14 +395,19 @@ fn duplicates(sections: &[Section], source: &Arc<Source>, diagnostics: &mut Vec<
 impl Document {
     /// References and judgments that point to an id which neither this document nor `known` has.
     pub fn dangling(&self, known: &[&str]) -> Vec<Diagnostic> {
+<<<<<<< HEAD
         let own = self
             .sections
             .iter()
             .filter_map(|section| section.attributes.id.as_ref().map(|id| id.value.as_str()));
         let ids: Vec<&str> = own.chain(known.iter().copied()).collect();
+=======
+        let own = self.sections.iter().filter_map(|section| section.attributes.id.as_ref().map(|id| id.value.as_str()));
+        let ids: BTreeSet<&str> = own.chain(known.iter().copied()).collect();
+>>>>>>> h-e
         let mut out = Vec::new();
         let mut check = |target: &str, span| {
-            if !ids.contains(&target) {
+            if !ids.contains(target) {
                 let message = format!("no section has the id `{target}`");
                 let help = suggest::help(target, ids.iter().copied(), "ids");
                 out.push(Diagnostic::new(Code::ReferenceDangling, &self.source, span, message).help(help));

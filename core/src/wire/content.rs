@@ -1,5 +1,6 @@
 //! Messages and their content blocks, of both APIs.
 
+use super::record::Seen;
 use crate::message::{Message, Part, Role};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -71,6 +72,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
     }
 }
 
+const BLOCK_FIELDS: [&str; 7] = ["type", "text", "thinking", "refusal", "name", "input", "content"];
+
 /// One content block; which fields it has depends on its type. A bare string stands for a block of text.
 #[derive(Default)]
 pub(super) struct Block<'a> {
@@ -99,8 +102,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Block<'a> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut block = Block::default();
+                let mut seen = Seen::default();
                 let text = |text: Option<Text<'de>>| text.map(|text| text.0);
                 while let Some(key) = map.next_key::<Text<'de>>()? {
+                    seen.note(&BLOCK_FIELDS, &key.0)?;
                     match &*key.0 {
                         "type" => block.kind = Some(map.next_value::<Text<'de>>()?.0),
                         "text" => block.text = text(map.next_value()?),

@@ -65,7 +65,25 @@ pub fn parse(json: &[u8]) -> Result<Input<'_>, WireError> {
                 Err(error) if error.inner().is_data() => error.path().to_string(),
                 _ => String::new(),
             };
-            Err(WireError::at(if path == "." { "" } else { &path }, error.to_string()))
+            Err(WireError::at(if path == "." { "" } else { &path }, without_text(&error.to_string())))
         }
     }
+}
+
+/// The longest message of an error, in bytes.
+const MAX_ERROR_BYTES: usize = 240;
+
+/// What is wrong with a value, without the value: an error record holds no message text.
+fn without_text(message: &str) -> String {
+    let quoted = message.find("string \"").map(|at| at + "string".len());
+    let stripped = quoted.zip(message.rfind("\", expected")).and_then(|(from, to)| {
+        Some([message.get(..from)?, message.get(to.max(from) + 1..)?].concat())
+    });
+    let mut short = stripped.unwrap_or_else(|| message.to_string());
+    if short.len() > MAX_ERROR_BYTES {
+        let end = (0..=MAX_ERROR_BYTES).rev().find(|at| short.is_char_boundary(*at)).unwrap_or(0);
+        short.truncate(end);
+        short.push('…');
+    }
+    short
 }

@@ -34,12 +34,31 @@ pub(super) struct Record<'a> {
     target: Option<usize>,
     settings: Option<Box<Settings>>,
     tags: Vec<Text<'a>>,
-    signals: BTreeMap<String, f64>,
+    signals: Signals,
     request: Option<Text<'a>>,
     response: Option<Text<'a>>,
     tool_call: Option<WireToolCall<'a>>,
     tool_result: Option<Text<'a>>,
     text: Option<Text<'a>>,
+}
+
+/// The fields of an object that were read so far. Who reads one of two and a model the other judges the wrong text.
+#[derive(Default)]
+pub(super) struct Seen(u32);
+
+impl Seen {
+    /// Notes a field.
+    ///
+    /// # Errors
+    /// If it is one of `fields` and stood before.
+    pub(super) fn note<E: de::Error>(&mut self, fields: &[&'static str], field: &str) -> Result<(), E> {
+        let Some((bit, known)) = (0u32..).zip(fields).find(|(_, known)| **known == field) else { return Ok(()) };
+        if self.0 >> bit & 1 == 1 {
+            return Err(E::duplicate_field(known));
+        }
+        self.0 |= 1 << bit;
+        Ok(())
+    }
 }
 
 /// An id is a string or a number.
@@ -80,7 +99,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Record<'a> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut record = Record::default();
+                let mut seen = Seen::default();
                 while let Some(key) = map.next_key::<Text<'de>>()? {
+                    seen.note(&FIELDS, &key.0)?;
                     match &*key.0 {
                         "id" => record.id = map.next_value::<Option<Id<'de>>>()?.map(|id| id.0),
                         "messages" => record.messages = map.next_value()?,
@@ -108,6 +129,39 @@ impl<'de: 'a, 'a> Deserialize<'de> for Record<'a> {
             }
         }
         deserializer.deserialize_map(RecordVisitor)
+    }
+}
+
+/// How many tags, and how many signals, a record may carry: every rule may look through all of them.
+const MAX_TAGS: usize = 256;
+
+/// Scores by name.
+#[derive(Default)]
+struct Signals(BTreeMap<String, f64>);
+
+impl<'de> Deserialize<'de> for Signals {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SignalsVisitor;
+        impl<'de> Visitor<'de> for SignalsVisitor {
+            type Value = Signals;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of numbers")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut signals = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<String, f64>()? {
+                    if signals.len() >= MAX_TAGS {
+                        return Err(de::Error::custom(format!("at most {MAX_TAGS} signals are allowed")));
+                    }
+                    if signals.contains_key(&name) {
+                        return Err(de::Error::custom(format!("duplicate signal `{name}`")));
+                    }
+                    signals.insert(name, value);
+                }
+                Ok(Signals(signals))
+            }
+        }
+        deserializer.deserialize_map(SignalsVisitor)
     }
 }
 
@@ -180,7 +234,11 @@ impl<'a> Record<'a> {
         if let Some(settings) = &self.settings {
             settings.check_request().map_err(|error| WireError::at("settings", error.to_string()))?;
         }
-        if let Some((name, _)) = self.signals.iter().find(|(_, value)| !value.is_finite()) {
+        if self.tags.len() > MAX_TAGS {
+            let message = format!("{} tags; at most {MAX_TAGS} are allowed", self.tags.len());
+            return Err(WireError::at("tags", message));
+        }
+        if let Some((name, _)) = self.signals.0.iter().find(|(_, value)| !value.is_finite()) {
             return Err(WireError::at(format!("signals.{name}"), "not a finite number"));
         }
         Ok(Input {
@@ -190,7 +248,7 @@ impl<'a> Record<'a> {
             target: self.target,
             settings: self.settings,
             tags: self.tags.into_iter().map(|tag| tag.0).collect(),
-            signals: self.signals.into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect(),
+            signals: self.signals.0.into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect(),
         })
     }
 }
