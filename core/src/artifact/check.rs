@@ -43,7 +43,10 @@ pub(super) fn check(data: &PolicyData) -> Result<(), String> {
     for pattern in &data.patterns {
         check_pattern(&pattern.kind)?;
         if !patterns.insert(&pattern.kind) {
-            return Err(format!("the pattern `{}` stands twice", pattern.written.chars().take(80).collect::<String>()));
+            return Err(format!(
+                "the pattern `{}` stands twice",
+                pattern.written.chars().take(80).collect::<String>()
+            ));
         }
     }
     for set in &data.sets {

@@ -56,7 +56,8 @@ pub(super) fn satisfiable(
     let size = formulas.iter().map(Formula::size).sum();
     let mut search = Search { formulas, size, atoms, used, values: HashMap::new(), left: MAX_WORK, budget };
     for &atom in &search.used.clone() {
-        let possible = search.atoms.get(atom as usize).is_some_and(|atom| surfaces_of(atom).contains(surface));
+        let possible =
+            search.atoms.get(atom as usize).is_some_and(|atom| surfaces_of(atom).contains(surface));
         if !possible {
             search.set(atom, Some(false));
         }
@@ -197,10 +198,8 @@ impl Search<'_> {
                     return false;
                 }
             }
-            let same_number: Vec<(Comparison, bool)> = assigned
-                .iter()
-                .filter_map(|(other, value)| Some((compared(left, other)?, *value)))
-                .collect();
+            let same_number: Vec<(Comparison, bool)> =
+                assigned.iter().filter_map(|(other, value)| Some((compared(left, other)?, *value))).collect();
             if same_number.len() > MAX_RELATIONS {
                 continue;
             }
@@ -219,7 +218,9 @@ const MAX_RELATIONS: usize = 32;
 /// If both atoms compare the same number, how the second does.
 fn compared(reference: &Atom, atom: &Atom) -> Option<Comparison> {
     match (reference, atom) {
-        (Atom::Count { set: a, place: p, .. }, Atom::Count { set: b, place: q, compare }) if a == b && p == q => {
+        (Atom::Count { set: a, place: p, .. }, Atom::Count { set: b, place: q, compare })
+            if a == b && p == q =>
+        {
             Some(*compare)
         }
         (Atom::Count { set: a, place: p, .. }, Atom::Match { set: b, place: q }) if a == b && p == q => {
@@ -229,7 +230,9 @@ fn compared(reference: &Atom, atom: &Atom) -> Option<Comparison> {
             Atom::Label { label: a, place: p, threshold: Threshold::Score(_) },
             Atom::Label { label: b, place: q, threshold: Threshold::Score(compare) },
         ) if a == b && p == q => Some(*compare),
-        (Atom::Like { clause: a, place: p, .. }, Atom::Like { clause: b, place: q, compare }) if a == b && p == q => {
+        (Atom::Like { clause: a, place: p, .. }, Atom::Like { clause: b, place: q, compare })
+            if a == b && p == q =>
+        {
             Some(*compare)
         }
         (Atom::Length { place: p, .. }, Atom::Length { place: q, compare }) if p == q => Some(*compare),
@@ -283,7 +286,9 @@ fn implies(first: &Atom, second: &Atom) -> bool {
             Atom::Label { label: b, place: q, threshold: Threshold::AtFpr(loose) },
         ) => a == b && p == q && strict <= loose,
         (Atom::ToolName(a), Atom::ToolName(b)) => text_implies(a, b),
-        (Atom::ToolArgument { path: a, .. }, Atom::ToolArgument { path: b, test: ArgumentTest::Present }) => a == b,
+        (Atom::ToolArgument { path: a, .. }, Atom::ToolArgument { path: b, test: ArgumentTest::Present }) => {
+            a == b
+        }
         (atom, Atom::Untrusted) => atom.place() == Some(Place::Untrusted),
         _ => false,
     }
@@ -294,9 +299,10 @@ fn text_implies(first: &TextTest, second: &TextTest) -> bool {
         (TextTest::OneOf(list), test) => list.iter().all(|text| passes(test, text) == Some(true)),
         (TextTest::StartsWith(long), TextTest::StartsWith(short)) => long.starts_with(short.as_str()),
         (TextTest::EndsWith(long), TextTest::EndsWith(short)) => long.ends_with(short.as_str()),
-        (TextTest::StartsWith(long) | TextTest::EndsWith(long) | TextTest::Contains(long), TextTest::Contains(short)) => {
-            long.contains(short.as_str())
-        }
+        (
+            TextTest::StartsWith(long) | TextTest::EndsWith(long) | TextTest::Contains(long),
+            TextTest::Contains(short),
+        ) => long.contains(short.as_str()),
         _ => false,
     }
 }
@@ -311,7 +317,9 @@ fn excludes(first: &Atom, second: &Atom) -> bool {
         (TextTest::StartsWith(a), TextTest::StartsWith(b)) => {
             !a.starts_with(b.as_str()) && !b.starts_with(a.as_str())
         }
-        (TextTest::EndsWith(a), TextTest::EndsWith(b)) => !a.ends_with(b.as_str()) && !b.ends_with(a.as_str()),
+        (TextTest::EndsWith(a), TextTest::EndsWith(b)) => {
+            !a.ends_with(b.as_str()) && !b.ends_with(a.as_str())
+        }
         _ => false,
     }
 }
@@ -357,7 +365,8 @@ mod tests {
             Atom::ToolName(TextTest::OneOf(vec!["shell".into()])),
             Atom::ToolName(TextTest::StartsWith("mail.".into())),
         ];
-        let on_call = satisfiable(&[Formula::Holds(&Condition(both))], &names, Surface::ToolCall, &Budget::default());
+        let on_call =
+            satisfiable(&[Formula::Holds(&Condition(both))], &names, Surface::ToolCall, &Budget::default());
         assert_eq!(on_call, Satisfiable::Never);
     }
 
@@ -381,7 +390,9 @@ mod tests {
     fn tool_atoms_are_false_where_there_is_no_tool() {
         let atoms = [Atom::ToolName(TextTest::Contains("x".into()))];
         let condition = Condition(vec![Op::Atom(0)]);
-        for (surface, expected) in [(Surface::Request, Satisfiable::Never), (Surface::ToolCall, Satisfiable::Yes)] {
+        for (surface, expected) in
+            [(Surface::Request, Satisfiable::Never), (Surface::ToolCall, Satisfiable::Yes)]
+        {
             let found = satisfiable(&[Formula::Holds(&condition)], &atoms, surface, &Budget::default());
             assert_eq!(found, expected);
         }

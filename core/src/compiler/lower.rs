@@ -400,8 +400,12 @@ impl Lowering<'_, '_> {
                     (self.bool_expr(test, next)?, self.bool_expr(yes, next)?, self.bool_expr(no, next)?);
                 // The test stands twice, so conditionals inside of it double the condition each time.
                 if 2 * test.len() + yes.len() + no.len() > MAX_OPS {
-                    self.report(Code::ConditionTooLarge, self.site.span, "the condition grows too large when it is lowered")
-                        .help = Some("a conditional repeats its test; split the rule in two".into());
+                    self.report(
+                        Code::ConditionTooLarge,
+                        self.site.span,
+                        "the condition grows too large when it is lowered",
+                    )
+                    .help = Some("a conditional repeats its test; split the rule in two".into());
                     return None;
                 }
                 let mut ops = test.clone();

@@ -400,7 +400,11 @@ impl Build<'_> {
         }
         if let (Some(main), 1..) = (self.documents.last(), left_out) {
             let clauses = self.drafts.len() + left_out;
-            self.whole(main, Code::SourceTooLarge, format!("{clauses} clauses; at most {MAX_CLAUSES} are allowed"));
+            self.whole(
+                main,
+                Code::SourceTooLarge,
+                format!("{clauses} clauses; at most {MAX_CLAUSES} are allowed"),
+            );
         }
     }
 
@@ -447,9 +451,18 @@ impl Build<'_> {
                 if fences.peek().is_none() {
                     continue;
                 }
-                let owner = self.clause_of(document, section).and_then(|at| self.drafts.get(at)).map(|it| it.id.clone());
+                let owner = self
+                    .clause_of(document, section)
+                    .and_then(|at| self.drafts.get(at))
+                    .map(|it| it.id.clone());
                 for fence in fences {
-                    patterns.read(owner.as_deref(), &fence.text, &loaded.source, fence.span, &mut self.diagnostics);
+                    patterns.read(
+                        owner.as_deref(),
+                        &fence.text,
+                        &loaded.source,
+                        fence.span,
+                        &mut self.diagnostics,
+                    );
                 }
             }
         }

@@ -32,7 +32,8 @@ pub(crate) fn apply(message: &Message<'_>, mut places: Vec<Redactable>) -> Vec<R
                 Part::Unjudged { .. } => return None,
             };
             let from = places.partition_point(|place| (place.field, place.part) < (field, at));
-            let here = places.get(from..)?.iter().take_while(|place| (place.field, place.part) == (field, at));
+            let here =
+                places.get(from..)?.iter().take_while(|place| (place.field, place.part) == (field, at));
             let mut here = here.peekable();
             here.peek()?;
             Some(Redaction { field, part: at, text: replace(text, here) })

@@ -305,7 +305,9 @@ impl Atom {
 
     /// Whether it needs an automaton of its own.
     pub(crate) fn is_regex_test(&self) -> bool {
-        let (Self::ToolName(test) | Self::ToolArgument { test: ArgumentTest::Text(test), .. }) = self else { return false };
+        let (Self::ToolName(test) | Self::ToolArgument { test: ArgumentTest::Text(test), .. }) = self else {
+            return false;
+        };
         matches!(test, TextTest::Matches(_))
     }
 

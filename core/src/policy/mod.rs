@@ -11,12 +11,8 @@ mod settings;
 
 pub use clause::{Action, Clause, Coverage, Kind, OnError, Rule, SourceRef};
 pub use condition::{
-<<<<<<< HEAD
-    ArgumentTest, Atom, Comparison, Condition, LABELS, MAX_STACK, Op, Place, ScopeTest, TextTest, Threshold,
-    Truth,
-=======
-    ArgumentTest, Atom, Comparison, Condition, LABELS, MAX_OPS, MAX_STACK, Op, Place, ScopeTest, TextTest, Threshold, Truth,
->>>>>>> h-e
+    ArgumentTest, Atom, Comparison, Condition, LABELS, MAX_OPS, MAX_STACK, Op, Place, ScopeTest, TextTest,
+    Threshold, Truth,
 };
 pub(crate) use force::{Force, Lift, Scratch as ForceScratch};
 pub use force::{SettingProblem, SettingReason};

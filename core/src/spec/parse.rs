@@ -35,12 +35,16 @@ pub fn parse(source: &Arc<Source>) -> Parsed {
         return Parsed { document, diagnostics };
     }
     let (front_matter, start) = front_matter(source, &mut diagnostics);
-<<<<<<< HEAD
-    let mut walk =
-        Walk { source, start, diagnostics, sections: Vec::new(), paragraph: None, title: None, nesting: 0 };
-=======
-    let mut walk = Walk { source, start, diagnostics, sections: Vec::new(), open: Vec::new(), paragraph: None, title: None, nesting: 0 };
->>>>>>> h-e
+    let mut walk = Walk {
+        source,
+        start,
+        diagnostics,
+        sections: Vec::new(),
+        open: Vec::new(),
+        paragraph: None,
+        title: None,
+        nesting: 0,
+    };
     walk.run();
     let Walk { mut sections, mut diagnostics, .. } = walk;
     finish(&mut sections, source);
@@ -181,7 +185,12 @@ impl Walk<'_> {
             self.diagnostics
                 .push(Diagnostic::new(Code::AttributeInvalid, self.source, span, message).help(help));
         }
-        while self.open.last().and_then(|&at| self.sections.get(at)).is_some_and(|section| section.depth >= depth) {
+        while self
+            .open
+            .last()
+            .and_then(|&at| self.sections.get(at))
+            .is_some_and(|section| section.depth >= depth)
+        {
             self.open.pop();
         }
         let parent = self.open.last().copied();
@@ -312,34 +321,19 @@ fn finish(sections: &mut [Section], source: &Arc<Source>) {
         let start = section.heading.start as usize;
         let end = source.line_span(section.end_line).map_or(text.len(), |line| line.end as usize);
         let from = places.partition_point(|place| *place < start);
-        let fences = section.fences.iter().map(|fence| fence.span).chain(section.examples.iter().map(|it| it.span));
+        let fences =
+            section.fences.iter().map(|fence| fence.span).chain(section.examples.iter().map(|it| it.span));
         let mut fences: Vec<Span> = fences.collect();
         fences.sort_unstable();
         for &place in places.get(from..).unwrap_or_default().iter().take_while(|place| **place < end) {
-<<<<<<< HEAD
-            let fenced = section
-                .fences
-                .iter()
-                .map(|fence| fence.span)
-                .chain(section.examples.iter().map(|it| it.span));
-            if fenced.into_iter().any(|span| span.range().contains(&place)) {
-                continue;
-            }
-            let Some(id) = text.get(place + 2..end).and_then(|rest| rest.split_once(']')).map(|(id, _)| id)
-            else {
-                continue;
-            };
-            if !id.is_empty() && id.len() <= 32 && id.chars().all(|ch| ch.is_ascii_alphanumeric()) {
-                let span = Span::new(place, place + id.len() + 3);
-                section.footnotes.push(Footnote { id: id.to_string(), span });
-=======
             let after = fences.partition_point(|span| span.end as usize <= place);
             if fences.get(after).is_some_and(|span| span.range().contains(&place)) {
                 continue;
             }
             if let Some(id) = text.get(place..end).and_then(footnote) {
-                section.footnotes.push(Footnote { id: id.to_string(), span: Span::new(place, place + id.len() + 3) });
->>>>>>> h-e
+                section
+                    .footnotes
+                    .push(Footnote { id: id.to_string(), span: Span::new(place, place + id.len() + 3) });
             }
         }
         section.rationale = tidy(&section.rationale, &titles);
@@ -395,16 +389,11 @@ fn duplicates(sections: &[Section], source: &Arc<Source>, diagnostics: &mut Vec<
 impl Document {
     /// References and judgments that point to an id which neither this document nor `known` has.
     pub fn dangling(&self, known: &[&str]) -> Vec<Diagnostic> {
-<<<<<<< HEAD
         let own = self
             .sections
             .iter()
             .filter_map(|section| section.attributes.id.as_ref().map(|id| id.value.as_str()));
-        let ids: Vec<&str> = own.chain(known.iter().copied()).collect();
-=======
-        let own = self.sections.iter().filter_map(|section| section.attributes.id.as_ref().map(|id| id.value.as_str()));
         let ids: BTreeSet<&str> = own.chain(known.iter().copied()).collect();
->>>>>>> h-e
         let mut out = Vec::new();
         let mut check = |target: &str, span| {
             if !ids.contains(target) {

@@ -76,9 +76,9 @@ const MAX_ERROR_BYTES: usize = 240;
 /// What is wrong with a value, without the value: an error record holds no message text.
 fn without_text(message: &str) -> String {
     let quoted = message.find("string \"").map(|at| at + "string".len());
-    let stripped = quoted.zip(message.rfind("\", expected")).and_then(|(from, to)| {
-        Some([message.get(..from)?, message.get(to.max(from) + 1..)?].concat())
-    });
+    let stripped = quoted
+        .zip(message.rfind("\", expected"))
+        .and_then(|(from, to)| Some([message.get(..from)?, message.get(to.max(from) + 1..)?].concat()));
     let mut short = stripped.unwrap_or_else(|| message.to_string());
     if short.len() > MAX_ERROR_BYTES {
         let end = (0..=MAX_ERROR_BYTES).rev().find(|at| short.is_char_boundary(*at)).unwrap_or(0);

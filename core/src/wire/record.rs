@@ -52,7 +52,9 @@ impl Seen {
     /// # Errors
     /// If it is one of `fields` and stood before.
     pub(super) fn note<E: de::Error>(&mut self, fields: &[&'static str], field: &str) -> Result<(), E> {
-        let Some((bit, known)) = (0u32..).zip(fields).find(|(_, known)| **known == field) else { return Ok(()) };
+        let Some((bit, known)) = (0u32..).zip(fields).find(|(_, known)| **known == field) else {
+            return Ok(());
+        };
         if self.0 >> bit & 1 == 1 {
             return Err(E::duplicate_field(known));
         }
