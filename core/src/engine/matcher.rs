@@ -32,8 +32,9 @@ pub(crate) struct Hit {
 #[error("cannot build the matcher: {0}")]
 pub(crate) struct MatcherError(String);
 
-/// How often a regular expression is tried in one text before it is run over the rest of it once.
-const TRIES_BEFORE_SCAN: u32 = 2048;
+/// How often a regular expression is tried in one text whatever it costs. From then on all tries together may look at as
+/// many bytes as lie before them; once they would look at more, the expression is run over the rest of the text instead.
+const FREE_TRIES: usize = 2048;
 
 /// What a word of the automaton stands for.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +70,7 @@ struct Words {
 #[derive(Debug, Default)]
 pub(crate) struct MatchScratch {
     /// How often each regular expression was tried, for those tried at all.
-    tries: Vec<(u32, u32)>,
+    tries: Vec<(u32, usize)>,
     /// Patterns whose automaton could not be built: their clauses cannot be judged.
     pub failed: Vec<u32>,
 }
@@ -179,15 +180,10 @@ impl<'a> Search<'a> {
     fn at_word_starts(&mut self) {
         let Some(words) = &self.matcher.words else { return };
         let Ok(start) = words.nfa.start_state(Anchored::Yes) else { return };
-        let text = self.text;
-        let mut inside = false;
-        for (at, &byte) in text.iter().enumerate() {
-            // Bytes of other scripts never count as inside: their word boundaries are decided at the match.
-            let First { word, begins } = words.gate.first(byte);
-            if begins && !(word && inside) && words.gate.admits(text, at) {
-                self.walk(words, start, at);
-            }
-            inside = word;
+        let mut from = 0;
+        while let Some(at) = words.gate.next(self.text, from) {
+            self.walk(words, start, at);
+            from = at + 1;
         }
     }
 
@@ -257,18 +253,26 @@ impl<'a> Search<'a> {
     }
 
     fn try_at(&mut self, regex: u32, start: usize) {
-        match self.scratch.tries.iter_mut().find(|(known, _)| *known == regex) {
-            Some((_, tries)) if *tries > TRIES_BEFORE_SCAN => return,
-            Some((_, tries)) if *tries == TRIES_BEFORE_SCAN => {
-                *tries += 1;
+        let text = self.text;
+        let Some((compiled, pattern, max_len)) = self.regex(regex) else { return };
+        let tries = match self.scratch.tries.iter_mut().find(|(known, _)| *known == regex) {
+            Some((_, tries)) => tries,
+            None => {
+                self.scratch.tries.push((regex, 0));
+                let Some((_, tries)) = self.scratch.tries.last_mut() else { return };
+                tries
+            }
+        };
+        match *tries {
+            // The rest was searched already.
+            usize::MAX => return,
+            many if many > FREE_TRIES + start / max_len.max(1) => {
+                *tries = usize::MAX;
                 self.scan(regex, start);
                 return;
             }
-            Some((_, tries)) => *tries += 1,
-            None => self.scratch.tries.push((regex, 1)),
+            _ => *tries += 1,
         }
-        let text = self.text;
-        let Some((compiled, pattern, max_len)) = self.regex(regex) else { return };
         let end = text.len().min(start + max_len);
         let input = Input::new(text).range(start..end).anchored(regex_automata::Anchored::Yes);
         if let Some(found) = compiled.search(&input) {
@@ -339,6 +343,25 @@ impl Gate {
             }
         }
         gate
+    }
+
+    /// The next place from `from` on where a pattern may begin. A function of its own so that its few variables stay in
+    /// registers.
+    #[inline(never)]
+    fn next(&self, text: &[u8], from: usize) -> Option<usize> {
+        let mut inside = from
+            .checked_sub(1)
+            .and_then(|before| text.get(before))
+            .is_some_and(|&byte| self.first(byte).word);
+        for (at, &byte) in text.iter().enumerate().skip(from) {
+            // Bytes of other scripts never count as inside: their word boundaries are decided at the match.
+            let First { word, begins } = self.first(byte);
+            if begins && !(word && inside) && self.admits(text, at) {
+                return Some(at);
+            }
+            inside = word;
+        }
+        None
     }
 
     #[inline]

@@ -11,7 +11,7 @@ pub(super) struct Signals {
     pub(super) leet: bool,
     /// A token of [`MIN_ENCODED`] characters of about the base64 alphabet.
     pub(super) base64: bool,
-    /// [`MIN_ENCODED`] bytes without a letter that is no hexadecimal digit, or a few prefixed numbers.
+    /// [`MIN_ENCODED`] hexadecimal digits with only separators between, or a few prefixed numbers.
     pub(super) hex: bool,
     /// [`MIN_ESCAPES`] percent escapes.
     pub(super) url: bool,
@@ -202,10 +202,9 @@ pub(super) fn signals(text: &[u8]) -> Signals {
         singles_before = singles;
 
         scan.found.base64 |= has_long_run(block.token & !block.wide, before.token & !before.wide);
-        scan.found.hex |= has_long_run(!block.not_hex, !before.not_hex)
-            && ((block.word & !block.not_hex).count_ones() + (before.word & !before.not_hex).count_ones())
-                as usize
-                >= MIN_ENCODED;
+        if has_long_run(!block.not_hex, !before.not_hex) && !scan.found.hex {
+            scan.hexadecimal(text.get(at(0).saturating_sub(64)..text.len().min(at(64))).unwrap_or_default());
+        }
 
         let after_sign = block.word & !back(1) & !moved(block.space, before.space, 1);
         each_bit(after_sign, |bit| scan.after_sign(text, at(bit)));
@@ -256,6 +255,19 @@ impl Scan {
                 Disguise::Reversed => self.reversed += 1,
             }
         }
+    }
+
+    /// Two blocks in which hexadecimal digits may be: [`MIN_ENCODED`] of them with nothing else than what separates bytes?
+    fn hexadecimal(&mut self, bytes: &[u8]) {
+        let mut digits = 0;
+        self.found.hex |= bytes.iter().any(|byte| {
+            match byte {
+                b'0'..=b'9' | b'a'..=b'f' => digits += 1,
+                b' ' | b':' | b',' | b';' | b'-' | b'\n' | b'\r' => {}
+                _ => digits = 0,
+            }
+            digits >= MIN_ENCODED
+        });
     }
 
     /// A word that begins behind a sign.
