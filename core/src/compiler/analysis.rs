@@ -80,17 +80,21 @@ pub(super) fn conditions(
     }
 }
 
-/// Whether a condition of an exception can hold on a surface: what the assistant or a tool says triggers none.
+/// Whether a condition of an exception can hold on a surface: what the assistant or a tool says makes none hold, and
+/// what is known of a tool call only by its own words is unknown.
 fn authority_speaks(condition: &Condition, atoms: &[Atom], surface: Surface) -> bool {
-    let silent = |index: u32| {
-        atoms.get(index as usize).is_some_and(|atom| match atom.place() {
-            Some(Place::Judged | Place::Trusted) => surface != Surface::Request,
-            Some(Place::Untrusted | Place::Response) => true,
-            Some(Place::Request) => false,
-            None => atom.needs_tool_call(),
-        })
+    let value = |index: u32, call: Truth| match atoms.get(index as usize) {
+        Some(atom) => match atom.place() {
+            Some(Place::Judged | Place::Trusted) if surface != Surface::Request => Truth::False,
+            Some(Place::Untrusted | Place::Response) => Truth::False,
+            None if atom.needs_tool_call() => call,
+            _ => Truth::Unknown,
+        },
+        None => Truth::Unknown,
     };
-    condition.eval(|index| if silent(index) { Truth::False } else { Truth::Unknown }) != Truth::False
+    [Truth::False, Truth::True]
+        .into_iter()
+        .all(|call| condition.eval(|index| value(index, call)) != Truth::False)
 }
 
 /// Clauses that demand opposite things with nothing to decide between them.

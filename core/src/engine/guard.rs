@@ -1,6 +1,6 @@
 //! [`Guard`]: a policy made ready to judge, and the check itself.
 
-use super::judge::{Judge, Origin, Scans};
+use super::judge::{Judge, Origin, Reading, Scans};
 use super::program::{CompiledScope, Plan, Program};
 use super::redact::{self, Redactable};
 use super::text::{FieldText, Judged};
@@ -184,10 +184,13 @@ impl Guard {
             for rule in plan.rules.iter().chain(&plan.exceptions) {
                 let Some(rule) = inner.rule(*rule) else { continue };
                 if rule.clause as usize == clause && inner.tags_hold(judge, rule) {
-                    judge.authority_only =
-                        inner.clause(rule).is_some_and(|clause| clause.kind == Kind::Exception);
-                    judge.reset();
+                    let exception = inner.clause(rule).is_some_and(|clause| clause.kind == Kind::Exception);
+                    judge.read(if exception { Reading::Authority } else { Reading::Whole });
                     best = best.max(judge.rule(rule));
+                    if !exception && inner.quotes(judge, plan) {
+                        judge.read(Reading::Unquoted);
+                        best = best.max(judge.rule(rule));
+                    }
                 }
             }
         });
@@ -369,7 +372,7 @@ impl Inner {
             response: of.context.response.as_ref().map(|(at, text)| origin((*at, text))),
             call,
             scans,
-            authority_only: false,
+            reading: Reading::Whole,
         };
         judge.reset();
         each(&mut judge, text.len(), plan);
@@ -388,7 +391,7 @@ impl Inner {
         if plan.exceptions.is_empty() {
             return;
         }
-        judge.authority_only = true;
+        judge.read(Reading::Authority);
         for rule in plan.exceptions.iter().filter_map(|&index| self.rule(index)) {
             let exception = rule.clause as usize;
             let active = self.tags_hold(judge, rule) && self.force.lifted(force, exception).is_none();
@@ -400,8 +403,7 @@ impl Inner {
                 }
             }
         }
-        judge.authority_only = false;
-        judge.reset();
+        judge.read(Reading::Whole);
     }
 
     fn rules(
@@ -412,68 +414,106 @@ impl Inner {
         exempted: &[Option<usize>],
         outcome: &mut Outcome,
     ) {
+        let first = outcome.findings.len();
         for &index in &plan.rules {
-            let Some((rule, clause)) = self.rule(index).and_then(|rule| Some((rule, self.clause(rule)?)))
-            else {
-                continue;
-            };
-            let at = rule.clause as usize;
-            if !clause.tags.is_empty() && !self.tags_hold(judge, rule) {
-                continue;
-            }
-            let truth = judge.rule(rule);
-            if truth == Truth::False {
-                continue;
-            }
-            let by = match self.force.lifted(force, at) {
-                Some(Lift::By(principal)) => Some(principal.as_str().to_string()),
-                Some(Lift::Context) => Some("context".to_string()),
-                None => exempted
-                    .get(at)
-                    .copied()
-                    .flatten()
-                    .filter(|_| clause.kind != Kind::Hard)
-                    .and_then(|exception| self.policy.clauses().get(exception))
-                    .map(|exception| exception.id.clone()),
-            };
-            if let Some(by) = by {
-                if truth == Truth::True
-                    && !outcome.lifted.iter().any(|known| known.clause == at && known.by == by)
-                {
-                    outcome.lifted.push(Lifted { clause: at, by });
+            self.weigh(judge, plan, index, force, exempted, outcome);
+        }
+        // Once more without quotations: an excuse in one of them excuses nothing outside.
+        if self.quotes(judge, plan) {
+            judge.read(Reading::Unquoted);
+            for &index in &plan.excusable {
+                if !outcome.findings.iter().skip(first).any(|known| known.rule == index) {
+                    self.weigh(judge, plan, index, force, exempted, outcome);
                 }
-                continue;
             }
-            if truth == Truth::True {
-                let regions_missing =
-                    judge.surface == Surface::Request || judge.surface == Surface::ToolResult;
-                if regions_missing && !plan.regions && judge.scans.judged.regions.is_empty() {
-                    let surface = judge.surface;
-                    if let Some(origin) = judge.judged {
-                        judge.scans.judged.find_regions(origin.text.text(), surface);
-                    }
-                }
-                let mut places = Vec::new();
-                let evidence = judge.evidence(rule, &mut places);
-                // A tool's name cannot be replaced, and a condition may rest on no place at all: what cannot be redacted is
-                // not let through.
-                places.retain(|place: &Redactable| place.field != Field::ToolName);
-                let action = match rule.action {
-                    Action::Redact if places.is_empty() => Action::Block,
-                    action => action,
-                };
-                if action == Action::Redact {
-                    outcome.redact.extend(places);
-                }
+        }
+    }
+
+    /// Whether something is quoted that may excuse what was found; if so, the quotations are known afterwards.
+    fn quotes(&self, judge: &mut Judge<'_>, plan: &Plan) -> bool {
+        if plan.excusable.is_empty() {
+            return false;
+        }
+        let scans = &mut *judge.scans;
+        let (scan, origin) = match judge.surface {
+            Surface::Request => (&mut scans.judged, judge.judged),
+            _ => (&mut scans.request, judge.request),
+        };
+        let found = !(scan.hits.is_empty() && scan.personal.is_empty() && scan.secrets.is_empty());
+        let Some(origin) = origin.filter(|_| found) else { return false };
+        if scan.regions.is_empty() {
+            scan.find_regions(origin.text.text(), Surface::Request);
+        }
+        !scan.regions.is_empty()
+    }
+
+    fn weigh(
+        &self,
+        judge: &mut Judge<'_>,
+        plan: &Plan,
+        index: usize,
+        force: &ForceScratch,
+        exempted: &[Option<usize>],
+        outcome: &mut Outcome,
+    ) {
+        let Some((rule, clause)) = self.rule(index).and_then(|rule| Some((rule, self.clause(rule)?))) else {
+            return;
+        };
+        let at = rule.clause as usize;
+        if !clause.tags.is_empty() && !self.tags_hold(judge, rule) {
+            return;
+        }
+        let truth = judge.rule(rule);
+        if truth == Truth::False {
+            return;
+        }
+        let by = match self.force.lifted(force, at) {
+            Some(Lift::By(principal)) => Some(principal.as_str().to_string()),
+            Some(Lift::Context) => Some("context".to_string()),
+            None => exempted
+                .get(at)
+                .copied()
+                .flatten()
+                .filter(|_| clause.kind != Kind::Hard)
+                .and_then(|exception| self.policy.clauses().get(exception))
+                .map(|exception| exception.id.clone()),
+        };
+        if let Some(by) = by {
+            if truth == Truth::True
+                && !outcome.lifted.iter().any(|known| known.clause == at && known.by == by)
+            {
+                outcome.lifted.push(Lifted { clause: at, by });
+            }
+            return;
+        }
+        if truth == Truth::True {
+            let regions_missing = judge.surface == Surface::Request || judge.surface == Surface::ToolResult;
+            if regions_missing && !plan.regions && judge.scans.judged.regions.is_empty() {
                 let surface = judge.surface;
-                outcome.findings.push(Finding { clause: at, rule: index, surface, action, evidence });
-                continue;
-            }
-            match judge.failure(rule) {
-                None => outcome.undecided.insert(at),
-                Some((detector, reason)) => {
-                    self.failed(judge.surface, index, rule, clause, detector, reason, outcome)
+                if let Some(origin) = judge.judged {
+                    judge.scans.judged.find_regions(origin.text.text(), surface);
                 }
+            }
+            let mut places = Vec::new();
+            let evidence = judge.evidence(rule, &mut places);
+            // A tool's name cannot be replaced, and a condition may rest on no place at all: what cannot be redacted is
+            // not let through.
+            places.retain(|place: &Redactable| place.field != Field::ToolName);
+            let action = match rule.action {
+                Action::Redact if places.is_empty() => Action::Block,
+                action => action,
+            };
+            if action == Action::Redact {
+                outcome.redact.extend(places);
+            }
+            let surface = judge.surface;
+            outcome.findings.push(Finding { clause: at, rule: index, surface, action, evidence });
+            return;
+        }
+        match judge.failure(rule) {
+            None => outcome.undecided.insert(at),
+            Some((detector, reason)) => {
+                self.failed(judge.surface, index, rule, clause, detector, reason, outcome)
             }
         }
     }
@@ -501,6 +541,7 @@ impl Inner {
             outcome.findings.push(Finding { clause: at, rule: index, surface, action, evidence: Vec::new() });
         }
         match outcome.failures.iter_mut().find(|known| known.detector == detector) {
+            Some(known) if known.clauses.contains(&at) => {}
             Some(known) => known.clauses.push(at),
             None => outcome.failures.push(Failure { detector, reason, clauses: vec![at] }),
         }

@@ -57,8 +57,18 @@ pub(crate) struct Judge<'a> {
     pub response: Option<Origin<'a>>,
     pub call: Option<Call<'a>>,
     pub scans: &'a mut Scans,
-    /// Only text of principals counts: the condition belongs to an exception.
-    pub authority_only: bool,
+    pub reading: Reading,
+}
+
+/// Which text counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// All of it.
+    Whole,
+    /// A request without what it quotes: what stands in a quotation excuses nothing that stands outside.
+    Unquoted,
+    /// Only text of principals: the condition belongs to an exception.
+    Authority,
 }
 
 /// A text and which of its parts count.
@@ -75,6 +85,12 @@ impl<'a> Judge<'a> {
     pub(crate) fn reset(&mut self) {
         self.scans.values.clear();
         self.scans.values.resize(self.data.atoms.len(), None);
+    }
+
+    /// Counts other text from now on.
+    pub(crate) fn read(&mut self, reading: Reading) {
+        self.reading = reading;
+        self.reset();
     }
 
     /// The value of a rule: its condition and not its excuse.
@@ -105,52 +121,22 @@ impl<'a> Judge<'a> {
 
     fn compute(&mut self, index: u32, atom: &Atom) -> Truth {
         match atom {
-            Atom::Match { place, .. } | Atom::Count { place, .. } | Atom::Near { place, .. } => {
-                let (scan, parts) = self.text(*place);
-                match atom {
-                    _ if parts == Parts::None => count_of_nothing(atom),
-                    Atom::Match { set, .. } => {
-                        let found = scan.touched(*set) && self.hits(scan, parts, *set).next().is_some();
-                        self.unless_failed(scan, &[*set], found.into())
-                    }
-                    Atom::Count { set, compare, .. } => {
-                        #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-                        let count =
-                            if scan.touched(*set) { self.count(scan, parts, *set) as f64 } else { 0.0 };
-                        self.unless_failed(scan, &[*set], compare.holds(count).into())
-                    }
-                    Atom::Near { first, second, gap, .. } => {
-                        let found = scan.touched(*first)
-                            && scan.touched(*second)
-                            && self.near(scan, parts, *first, *second, *gap, &mut |_| false);
-                        self.unless_failed(scan, &[*first, *second], found.into())
-                    }
-                    _ => Truth::Unknown,
-                }
-            }
-            Atom::Personal { kinds, place } => {
-                let (scan, parts) = self.text(*place);
-                scan.personal
-                    .iter()
-                    .any(|found| kinds.contains(found.kind) && self.counts(scan, parts, found.span))
-                    .into()
-            }
-            Atom::Secret { kinds, place } => {
-                let (scan, parts) = self.text(*place);
-                scan.secrets
-                    .iter()
-                    .any(|found| kinds.contains(found.kind) && self.counts(scan, parts, found.span))
-                    .into()
-            }
-            Atom::Length { place, compare } => {
-                let (scan, parts) = self.text(*place);
-                #[expect(clippy::cast_precision_loss, reason = "lengths are far below 2^52")]
-                let chars = scan.chars as f64;
-                (scan.present && parts != Parts::None && compare.holds(chars)).into()
+            Atom::Match { .. }
+            | Atom::Count { .. }
+            | Atom::Near { .. }
+            | Atom::Personal { .. }
+            | Atom::Secret { .. }
+            | Atom::Length { .. } => {
+                let value = self.look(atom, self.reading);
+                // Text without authority neither makes an exception hold nor keeps it from being refuted.
+                let refuted = self.reading == Reading::Authority && value != self.look(atom, Reading::Whole);
+                if refuted { Truth::Unknown } else { value }
             }
             Atom::Label { .. } | Atom::Like { .. } => Truth::Unknown,
             // What the model writes into a call has no authority.
-            Atom::ToolName(_) | Atom::ToolArgument { .. } if self.authority_only => Truth::False,
+            Atom::ToolName(_) | Atom::ToolArgument { .. } if self.reading == Reading::Authority => {
+                Truth::Unknown
+            }
             Atom::ToolName(_) | Atom::ToolArgument { .. } => {
                 let regex = self.program.regexes.get(index as usize).and_then(Option::as_ref);
                 self.call.as_mut().map_or(Truth::False, |call| call.test(atom, regex))
@@ -176,29 +162,69 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// The value of an atom that looks at text.
+    fn look(&self, atom: &Atom, reading: Reading) -> Truth {
+        let Some(place) = atom.place() else { return Truth::Unknown };
+        let (scan, parts) = self.text(place, reading);
+        match atom {
+            Atom::Match { .. } | Atom::Count { .. } | Atom::Near { .. } if parts == Parts::None => {
+                count_of_nothing(atom)
+            }
+            Atom::Match { set, .. } => {
+                let found = scan.touched(*set) && self.hits(scan, parts, *set).next().is_some();
+                self.unless_failed(scan, &[*set], found.into())
+            }
+            Atom::Count { set, compare, .. } => {
+                #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+                let count = if scan.touched(*set) { self.count(scan, parts, *set) as f64 } else { 0.0 };
+                self.unless_failed(scan, &[*set], compare.holds(count).into())
+            }
+            Atom::Near { first, second, gap, .. } => {
+                let found = scan.touched(*first)
+                    && scan.touched(*second)
+                    && self.near(scan, parts, *first, *second, *gap, &mut |_| false);
+                self.unless_failed(scan, &[*first, *second], found.into())
+            }
+            Atom::Personal { kinds, .. } => scan
+                .personal
+                .iter()
+                .any(|found| kinds.contains(found.kind) && self.counts(scan, parts, found.span))
+                .into(),
+            Atom::Secret { kinds, .. } => scan
+                .secrets
+                .iter()
+                .any(|found| kinds.contains(found.kind) && self.counts(scan, parts, found.span))
+                .into(),
+            Atom::Length { compare, .. } => {
+                #[expect(clippy::cast_precision_loss, reason = "lengths are far below 2^52")]
+                let chars = scan.chars as f64;
+                (scan.present && parts != Parts::None && compare.holds(chars)).into()
+            }
+            _ => Truth::Unknown,
+        }
+    }
+
     /// The scan a place means here, and which parts of it count.
-    fn text(&self, place: Place) -> (&TextScan, Parts) {
+    fn text(&self, place: Place, reading: Reading) -> (&TextScan, Parts) {
         let scans = &*self.scans;
-        let of_principal = self.surface == Surface::Request;
+        let request = self.surface == Surface::Request;
+        // Of the judged text, of what a principal says, of what the model or a tool says.
+        let own = if request { Parts::Own } else { Parts::None };
+        let (judged, said, foreign) = match reading {
+            Reading::Whole => (Parts::All, Parts::All, Parts::All),
+            Reading::Unquoted if request => (Parts::Own, Parts::Own, Parts::All),
+            Reading::Unquoted => (Parts::All, Parts::Own, Parts::All),
+            Reading::Authority => (own, Parts::Own, Parts::None),
+        };
         match (place, self.surface) {
-            (Place::Request, Surface::Request) | (Place::Response, Surface::Response) => {
-                let own = if of_principal { Parts::Own } else { Parts::None };
-                (&scans.judged, if self.authority_only { own } else { Parts::All })
-            }
-            (Place::Request, _) => {
-                (&scans.request, if self.authority_only { Parts::Own } else { Parts::All })
-            }
-            (Place::Response, _) => {
-                (&scans.response, if self.authority_only { Parts::None } else { Parts::All })
-            }
-            (Place::Untrusted, _) => {
-                (&scans.judged, if self.authority_only { Parts::None } else { Parts::Foreign })
-            }
-            (Place::Trusted, _) => (&scans.judged, if of_principal { Parts::Own } else { Parts::None }),
-            (Place::Judged, _) if self.authority_only => {
-                (&scans.judged, if of_principal { Parts::Own } else { Parts::None })
-            }
-            (Place::Judged, _) => (&scans.judged, Parts::All),
+            (Place::Judged, _)
+            | (Place::Request, Surface::Request)
+            | (Place::Response, Surface::Response) => (&scans.judged, judged),
+            (Place::Request, _) => (&scans.request, said),
+            (Place::Response, _) => (&scans.response, foreign),
+            (Place::Untrusted, _) if reading == Reading::Authority => (&scans.judged, Parts::None),
+            (Place::Untrusted, _) => (&scans.judged, Parts::Foreign),
+            (Place::Trusted, _) => (&scans.judged, own),
         }
     }
 
@@ -367,6 +393,10 @@ impl<'a> Judge<'a> {
             };
             out.push(Evidence { detector, score, threshold, absent, spans });
         }
+        // What is missing explains a finding only where nothing that is there does.
+        if out.iter().any(|evidence| !evidence.spans.is_empty()) {
+            out.retain(|evidence| !evidence.absent);
+        }
         out
     }
 
@@ -399,7 +429,7 @@ impl<'a> Judge<'a> {
             }
             _ => {
                 let Some(place) = atom.place() else { return };
-                let (scan, parts) = self.text(place);
+                let (scan, parts) = self.text(place, self.reading);
                 let Some(origin) = self.origin(place) else { return };
                 let mut found: Vec<(Span, Option<&'static str>, &'static str)> = Vec::new();
                 match atom {

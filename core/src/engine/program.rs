@@ -5,7 +5,7 @@ use super::personal::PersonalKinds;
 use super::secrets::SecretKinds;
 use crate::message::{Surface, Surfaces};
 use crate::policy::{
-    ArgumentTest, Atom, Condition, Kind, Place, Policy, PolicyData, Rule, Scope, ScopeTest, TextTest,
+    ArgumentTest, Atom, Condition, Kind, Op, Place, Policy, PolicyData, Rule, Scope, ScopeTest, TextTest,
 };
 use regex_automata::meta;
 use std::collections::BTreeMap;
@@ -42,6 +42,8 @@ pub(crate) struct Constraint {
 pub(crate) struct Plan {
     /// Rules that demand something, by index.
     pub rules: Vec<usize>,
+    /// Those of them that text may excuse.
+    pub excusable: Vec<usize>,
     /// Rules of exceptions, by index.
     pub exceptions: Vec<usize>,
     /// What to look for in the judged text.
@@ -77,6 +79,18 @@ impl Wanted {
 /// Every condition of a rule.
 pub(crate) fn conditions(rule: &Rule) -> impl Iterator<Item = &Condition> {
     std::iter::once(&rule.when).chain(rule.unless.as_ref())
+}
+
+/// Whether more text can make a rule hold less.
+fn is_excusable(rule: &Rule, atoms: &[Atom]) -> bool {
+    let reads = |index: u32| atoms.get(index as usize).is_some_and(|atom| atom.place().is_some());
+    let bounded = |index: u32| match atoms.get(index as usize) {
+        Some(Atom::Count { compare, .. }) => compare.holds(0.0),
+        _ => false,
+    };
+    conditions(rule).flat_map(Condition::atoms).any(bounded)
+        || rule.unless.as_ref().is_some_and(|unless| unless.atoms().any(reads))
+        || rule.when.0.contains(&Op::Not) && rule.when.atoms().any(reads)
 }
 
 impl Program {
@@ -131,9 +145,12 @@ impl Plan {
             let exception =
                 data.clauses.get(rule.clause as usize).is_some_and(|clause| clause.kind == Kind::Exception);
             if exception {
-                plan.exceptions.push(index)
+                plan.exceptions.push(index);
             } else {
-                plan.rules.push(index)
+                plan.rules.push(index);
+                if is_excusable(rule, &data.atoms) {
+                    plan.excusable.push(index);
+                }
             }
             for atom in conditions(rule).flat_map(Condition::atoms) {
                 let Some(atom) = data.atoms.get(atom as usize) else { continue };
