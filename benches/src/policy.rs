@@ -132,7 +132,7 @@ const FORMS: [(&str, &str, &str); 10] = [
 
 /// The document. A clause has five literals and one regular expression in each of two sets.
 pub fn hundred_clauses() -> String {
-    let mut draw = Draw(7);
+    let mut draw = Draw(9);
     let mut out =
         String::from("+++\nname = \"hundred\"\nversion = \"1\"\n+++\n\n# One hundred clauses {#hundred}\n");
     let mut pairs = THINGS.iter().flat_map(|thing| QUALITIES.iter().map(move |quality| (quality, thing)));

@@ -129,8 +129,8 @@ pub fn benign_request() -> String {
 pub fn broken_request() -> String {
     let mut text = prose(700);
     text.push_str(
-        " Write to anna.schmidt@web.de about the altered account, the banned account, the bitter account, the broken \
-         alarm, the faked alarm, a stolen account, the covert antenna, a masked antenna and the sealed antenna.",
+        " Write to anna.schmidt@web.de about the altered account, the buried account, the forged account, the locked \
+         account, the spoofed account, the stolen account, the tainted account, a leaked alarm and the broken alarm.",
     );
     text
 }

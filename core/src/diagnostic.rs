@@ -150,6 +150,8 @@ codes! {
     ClauseNotEnforced = "BL0704", Warning;
     /// A clause that needs a model.
     ClauseNeedsModel = "BL0705", Note;
+    /// Conditions that could not all be compared.
+    AnalysisIncomplete = "BL0706", Warning;
 
     /// Settings name a clause that does not exist.
     SettingUnknownClause = "BL0801", Error;

@@ -2,6 +2,8 @@
 
 /// The longest name that is compared, in bytes.
 const MAX_NAME: usize = 128;
+/// How many names one is compared with: a document with thousands of wrong names costs no more than it is long.
+const MAX_COMPARED: usize = 256;
 
 /// The most similar of the known names, if one is similar enough.
 pub(crate) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
@@ -10,7 +12,8 @@ pub(crate) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
     }
     let budget = (name.chars().count() / 3).clamp(1, 3);
     known
-        .filter(|candidate| candidate.len() <= MAX_NAME)
+        .filter(|candidate| candidate.len().abs_diff(name.len()) <= 4 * budget)
+        .take(MAX_COMPARED)
         .map(|candidate| (distance(name, candidate, budget), candidate))
         .filter(|(distance, _)| *distance <= budget)
         .min()
@@ -49,6 +52,9 @@ fn distance(a: &str, b: &str, budget: usize) -> usize {
         }
         if let Some(first) = row.first_mut() {
             *first = i + 1;
+        }
+        if row.iter().all(|cell| *cell > budget) {
+            return budget + 1;
         }
     }
     row.last().copied().unwrap_or(0)

@@ -92,8 +92,24 @@ fn special() -> Vec<Diagnostic> {
     let overlay =
         write("overlay.md", b"+++\nname = \"o\"\nextends = [\"base.md\"]\n+++\n\n## {#a authority=user}\n");
     out.extend(compiler.file(overlay).diagnostics);
+    out.extend(compiler.text("pigeons.md", pigeons(7)).diagnostics);
     out.extend(against());
     out
+}
+
+/// A condition that never holds and takes long to refute: so many pigeons in one hole fewer, each alone.
+fn pigeons(count: usize) -> String {
+    let tag = |pigeon: usize, hole: usize| format!("tag(\"{pigeon}{hole}\")");
+    let mut all = Vec::new();
+    for pigeon in 0..count {
+        let holes: Vec<String> = (1..count).map(|hole| tag(pigeon, hole)).collect();
+        all.push(format!("({})", holes.join("||")));
+        for (other, hole) in (0..pigeon).flat_map(|other| (1..count).map(move |hole| (other, hole))) {
+            all.push(format!("!({}&&{})", tag(pigeon, hole), tag(other, hole)));
+        }
+    }
+    let when = all.join("&&");
+    format!("## A {{#a authority=user}}\n\nWhy.\n\n~~~rule\non = [\"request\"]\nwhen = '{when}'\n~~~\n")
 }
 
 fn against() -> Vec<Diagnostic> {
@@ -133,6 +149,9 @@ fn every_code_is_documented_once() {
         let heading = format!("## {code}:");
         assert_eq!(docs.matches(&heading).count(), 1, "{heading}");
     }
+    let sections =
+        docs.lines().filter(|line| line.trim_start_matches('#').trim_start().starts_with("BL")).count();
+    assert_eq!(sections, Code::ALL.len(), "a section is about no code");
     let all: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(all.len(), Code::ALL.len(), "two codes share a number");
 }

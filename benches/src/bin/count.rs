@@ -1,4 +1,4 @@
-//! One case a given number of times, for a tool that counts instructions. See `benches/callgrind.sh`.
+//! One case a given number of times, for a tool that counts instructions. See `benches/run.sh`.
 
 #![expect(clippy::print_stderr, reason = "a program that says how it is used")]
 

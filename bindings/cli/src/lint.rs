@@ -51,12 +51,26 @@ pub(crate) fn run(args: &LintArgs) -> Result<Outcome, Stop> {
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|error| Stop::Input(format!("cannot read `{shown}`: {error}")))?;
-        let mut against = compiled.against(&Arc::new(Source::new(shown, text)));
+        let published = Arc::new(Source::new(&shown, text));
+        let mut against = compiled.against(&published);
+        if against.compared == 0 {
+            let cited = match against.cited.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>() {
+                names if names.is_empty() => "no document".to_string(),
+                names => names.join(", "),
+            };
+            return Err(Stop::Input(format!(
+                "nothing to compare: documents are matched by file name, and the clauses of `{}` cite {cited}, not `{shown}`",
+                args.policy
+            )));
+        }
         if args.write {
-            let count = against.edits.len();
             apply(&against.edits)?;
-            output::notice(&format!("{count} source references brought up to date"));
-            against.diagnostics.clear();
+            output::notice(&format!(
+                "{} brought up to date",
+                counted(against.edits.len(), "source reference")
+            ));
+            compiled = check::compile(&args.policy)?;
+            against = compiled.against(&published);
         }
         compiled.diagnostics.extend(against.diagnostics);
     }
@@ -147,7 +161,7 @@ fn report(out: &mut impl Write, compiled: &Compiled, lifts: &[Liftable], verbose
             *by.entry(who(clause, lift)).or_default() += 1;
         }
         for (who, count) in by {
-            writeln!(out, "{}", styled(DIM, format!("  {count:>3} clauses: {who}")))?;
+            writeln!(out, "{}", styled(DIM, format!("  {:>11}: {who}", counted(count, "clause"))))?;
         }
     }
     Ok(())

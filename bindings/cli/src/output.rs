@@ -49,13 +49,20 @@ pub(crate) fn styled(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// How many diagnostics are shown with the source around them; those after that take a line each.
+const MAX_DRAWN: usize = 200;
+
 /// Shows diagnostics with the source around each.
 pub(crate) fn diagnostics(out: &mut impl Write, all: &[Diagnostic], least: Severity) -> Result<(), Stop> {
     let color = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
     let theme =
         if color { miette::GraphicalTheme::unicode() } else { miette::GraphicalTheme::unicode_nocolor() };
     let handler = miette::GraphicalReportHandler::new_themed(theme).with_links(false).with_width(110);
-    for diagnostic in all.iter().filter(|it| it.severity() >= least) {
+    for (at, diagnostic) in all.iter().filter(|it| it.severity() >= least).enumerate() {
+        if at >= MAX_DRAWN {
+            writeln!(out, "{diagnostic}")?;
+            continue;
+        }
         let mut text = String::new();
         let shown = Shown(diagnostic);
         if handler.render_report(&mut text, &shown).is_err() {

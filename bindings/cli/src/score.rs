@@ -7,7 +7,7 @@
 //! filling memory.
 
 use crate::args::ScoreArgs;
-use crate::output::{self, BOLD, DIM, styled};
+use crate::output::{self, BOLD, DIM, counted, styled};
 use crate::{Outcome, Stop, check};
 use brightline::engine::CheckError;
 use brightline::wire::{self, MAX_RECORD_BYTES, WireError};
@@ -348,6 +348,9 @@ fn summary(tally: &Tally, seconds: f64, threads: usize) {
         ));
     }
     if *errors > 0 {
-        output::error(&format!("{errors} lines could not be judged; their records hold `error` and `line`"));
+        output::error(&format!(
+            "{} could not be judged; the records hold `error` and `line`",
+            counted(usize::try_from(*errors).unwrap_or(usize::MAX), "line")
+        ));
     }
 }

@@ -22,12 +22,12 @@ struct Failure {
 
 pub(crate) fn run(args: &TestArgs) -> Result<Outcome, Stop> {
     let mut out = output::stdout();
-    let mut bad_examples = 0;
-    let mut examples = 0;
+    let (mut examples, mut bad_examples, mut open) = (0, 0, 0);
     if !check::is_artifact(&args.policy.policy) {
         let compiled = check::compile(&args.policy.policy)?;
         examples = compiled.report.clauses.iter().map(|clause| clause.hits + clause.misses).sum();
-        bad_examples = compiled.diagnostics.iter().filter(|it| it.code == Code::ExampleMisjudged).count();
+        let count = |code| compiled.diagnostics.iter().filter(|it| it.code == code).count();
+        (bad_examples, open) = (count(Code::ExampleMisjudged), count(Code::ExampleNotJudged));
         output::diagnostics(&mut out, &compiled.diagnostics, Severity::Error)?;
         if compiled
             .diagnostics
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<Outcome, Stop> {
     let Runner { passed, failures, unreadable, .. } = runner;
     if args.json {
         let report = serde_json::json!({
-            "examples": examples, "misjudged": bad_examples, "passed": passed, "failures": failures,
+            "examples": examples, "misjudged": bad_examples, "undecided": open, "passed": passed, "failures": failures,
         });
         serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from)?;
         writeln!(out)?;
@@ -68,11 +68,12 @@ pub(crate) fn run(args: &TestArgs) -> Result<Outcome, Stop> {
                 writeln!(out, "  {problem}")?;
             }
         }
-        writeln!(
-            out,
-            "examples: {} of {examples} judged as they say",
-            examples - bad_examples.min(examples)
-        )?;
+        let right = examples.saturating_sub(bad_examples + open);
+        write!(out, "examples: {right} of {examples} judged as they say")?;
+        match open {
+            0 => writeln!(out)?,
+            _ => writeln!(out, ", {open} not decided without a model")?,
+        }
         if !args.cases.is_empty() {
             writeln!(out, "cases: {passed} passed, {} failed", failures.len())?;
         }

@@ -5,6 +5,7 @@ use crate::authority::Level;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::span::{Source, Span};
 use crate::spec::{Document, Section, fingerprint, parse};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +16,10 @@ pub struct Against {
     pub diagnostics: Vec<Diagnostic>,
     /// What would bring the policy's source references up to date.
     pub edits: Vec<Edit>,
+    /// How many clauses cite the document.
+    pub compared: usize,
+    /// The documents that clauses cite.
+    pub cited: BTreeSet<String>,
 }
 
 /// A replacement in a policy document.
@@ -36,9 +41,14 @@ impl Compiled {
         let marked_up = parsed.clauses().next().is_some();
         let mut out = Against::default();
         for draft in &self.drafts {
-            if draft.source == draft.place || Some(&draft.source.document) != name.as_ref() {
+            if draft.source == draft.place {
                 continue;
             }
+            out.cited.insert(draft.source.document.clone());
+            if Some(&draft.source.document) != name.as_ref() {
+                continue;
+            }
+            out.compared += 1;
             let mut report = |code, message: String, help: String| {
                 out.diagnostics
                     .push(Diagnostic::new(code, &draft.document, draft.heading, message).help(help));

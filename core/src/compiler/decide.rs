@@ -17,20 +17,29 @@ const MAX_TOTAL_WORK: usize = 200_000_000;
 
 /// What is left of the work that one compilation may put into questions.
 #[derive(Debug)]
-pub(super) struct Budget(Cell<usize>);
+pub(super) struct Budget {
+    left: Cell<usize>,
+    gave_up: Cell<bool>,
+}
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(Cell::new(MAX_TOTAL_WORK))
+        Self { left: Cell::new(MAX_TOTAL_WORK), gave_up: Cell::new(false) }
     }
 }
 
 impl Budget {
     /// Takes some work away; `false` where less is left.
     pub(super) fn spend(&self, work: usize) -> bool {
-        let left = self.0.get().checked_sub(work);
-        self.0.set(left.unwrap_or(0));
+        let left = self.left.get().checked_sub(work);
+        self.left.set(left.unwrap_or(0));
+        self.gave_up.set(self.gave_up.get() || left.is_none());
         left.is_some()
+    }
+
+    /// Whether some question was left open.
+    pub(super) fn gave_up(&self) -> bool {
+        self.gave_up.get()
     }
 }
 
@@ -65,7 +74,10 @@ pub(super) fn satisfiable(
     match search.solve(0) {
         Some(true) => Satisfiable::Yes,
         Some(false) => Satisfiable::Never,
-        None => Satisfiable::GaveUp,
+        None => {
+            budget.gave_up.set(true);
+            Satisfiable::GaveUp
+        }
     }
 }
 

@@ -129,7 +129,17 @@ impl Compiler {
 impl Compiled {
     /// Who can lift each clause, proved by trying all settings; in the order of the report.
     pub fn lifts(&self) -> Vec<Liftable> {
-        self.drafts.iter().map(|draft| proof::lifts(&finish(draft, Coverage::Unstated))).collect()
+        // A clause's power depends on nothing but these four.
+        let mut known = HashMap::new();
+        self.drafts
+            .iter()
+            .map(|draft| {
+                let lifts = known
+                    .entry((draft.kind, draft.level, draft.switch, draft.waivable))
+                    .or_insert_with(|| proof::lifts(&finish(draft, Coverage::Unstated)));
+                Liftable { clause: draft.id.clone(), ..lifts.clone() }
+            })
+            .collect()
     }
 
     /// The policy, or the errors.
@@ -371,15 +381,18 @@ impl Build<'_> {
                     // A second heading with the same id in one document is reported by the parser.
                     self.drafts.get(at).is_some_and(|draft| !Arc::ptr_eq(&draft.document, &loaded.source))
                 });
-                let has_rule = entry.fences.iter().any(|fence| fence.info == "rule");
+                let mut fences = entry.fences.iter().map(|fence| fence.info.as_str());
+                let demand = fences.find(|info| ["rule", "examples"].contains(info));
                 if let Some(at) = known {
                     self.check_overlay(at, loaded, section);
                     if let Some(draft) = self.drafts.get_mut(at) {
                         draft.sections.push((document, section));
                     }
-                } else if has_rule && !clauses::has_level(entry) {
-                    let message =
-                        format!("a rule stands under \"{}\", which names no authority", entry.title);
+                } else if let Some(info) = demand.filter(|_| !clauses::has_level(entry)) {
+                    let message = format!(
+                        "the `{info}` fence stands under \"{}\", which names no authority",
+                        entry.title
+                    );
                     self.diagnostics.push(
                         Diagnostic::new(Code::RuleWithoutClause, &loaded.source, entry.heading, message)
                             .help("write `{#some_id authority=user}` or another level; an authority is never inherited"),
@@ -501,10 +514,12 @@ impl Build<'_> {
     /// Resolves exemptions and adds coverage up.
     fn link(&mut self, fences: Vec<Fences>) -> (Vec<(Rule, Span)>, Vec<Coverage>) {
         let (mut rules, mut coverages) = (Vec::new(), Vec::new());
+        let by_id: HashMap<String, usize> =
+            self.drafts.iter().enumerate().map(|(at, draft)| (draft.id.clone(), at)).collect();
         for (clause, mut fences) in fences.into_iter().enumerate() {
             let Some(draft) = self.drafts.get(clause).cloned() else { continue };
             for (rule, id, span) in std::mem::take(&mut fences.exempts) {
-                let target = self.drafts.iter().position(|it| it.id == id);
+                let target = by_id.get(&id).copied();
                 let mut report = |code, message: String, help: String| {
                     self.diagnostics.push(Diagnostic::new(code, &draft.document, span, message).help(help));
                 };
@@ -544,6 +559,10 @@ impl Build<'_> {
                         .help("add a rule, or a rule fence with `coverage = \"none\"` and a `reason`"),
                 );
             }
+            for (rule, _) in &mut fences.rules {
+                rule.exempts.sort_unstable();
+                rule.exempts.dedup();
+            }
             rules.extend(fences.rules);
         }
         (rules, coverages)
@@ -559,6 +578,17 @@ impl Build<'_> {
         let budget = decide::Budget::default();
         analysis::conditions(&located, atoms, &budget, &mut self.diagnostics);
         analysis::conflicts(&located, atoms, &budget, &mut self.diagnostics);
+        if let Some(main) = self.documents.last().filter(|_| budget.gave_up()) {
+            self.diagnostics.push(
+                Diagnostic::new(
+                    Code::AnalysisIncomplete,
+                    &main.source,
+                    main.front_span(),
+                    "the conditions are too many or too large to compare them all",
+                )
+                .help("what is not reported about contradictions is unknown, not absent; split long conditions into rules"),
+            );
+        }
     }
 
     fn collect_examples(&mut self, rules: &[(Rule, Span)], coverages: &[Coverage]) -> Vec<Example> {

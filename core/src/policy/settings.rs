@@ -1,8 +1,11 @@
 //! Settings: who switched what. Data from the host, never from message text.
 
 use crate::authority::Principal;
-use serde::{Deserialize, Serialize};
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 /// The position of a switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -19,6 +22,7 @@ pub enum Switch {
 #[serde(deny_unknown_fields, default)]
 pub struct PrincipalSettings {
     /// Clauses switched on or off.
+    #[serde(deserialize_with = "distinct")]
     pub switch: BTreeMap<String, Switch>,
     /// Clauses that nobody below may lift.
     pub lock: Vec<String>,
@@ -49,7 +53,38 @@ pub struct Scope {
     /// Bound on the host's signal `time`, in Unix seconds.
     pub latest_time: Option<f64>,
     /// A condition by tool name that its arguments must meet.
+    #[serde(deserialize_with = "distinct")]
     pub tool_constraints: BTreeMap<String, String>,
+}
+
+/// A map in which no key stands twice: which of the two is meant would be a guess.
+fn distinct<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    V: Deserialize<'de>,
+{
+    struct Distinct<V>(PhantomData<V>);
+
+    impl<'de, V: Deserialize<'de>> Visitor<'de> for Distinct<V> {
+        type Value = BTreeMap<String, V>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a map")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut out = BTreeMap::new();
+            while let Some((key, value)) = map.next_entry::<String, V>()? {
+                if out.contains_key(&key) {
+                    return Err(de::Error::custom("a key stands twice"));
+                }
+                out.insert(key, value);
+            }
+            Ok(out)
+        }
+    }
+
+    deserializer.deserialize_map(Distinct(PhantomData))
 }
 
 /// The settings of a deployment, or of one request.

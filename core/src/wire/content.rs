@@ -200,7 +200,10 @@ impl<'a> WireMessage<'a> {
             "function" => Role::Tool,
             word => Role::from_word(word).ok_or_else(|| {
                 let known = Role::ALL.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
-                ("role".to_string(), format!("unknown role `{word}`; known are {known}"))
+                (
+                    "role".to_string(),
+                    format!("unknown role `{}`; known are {known}", super::without_text(&word)),
+                )
             })?,
         };
         let mut parts = Vec::with_capacity(1);
