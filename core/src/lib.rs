@@ -48,6 +48,7 @@
 
 pub mod artifact;
 pub mod authority;
+pub mod classifier;
 pub mod compiler;
 pub mod diagnostic;
 pub mod engine;

@@ -153,6 +153,12 @@ pub struct Tiers(u8);
 
 impl Tiers {
     pub(crate) const RULES: Self = Self(1);
+    pub(crate) const SCREEN: Self = Self(1 << 1);
+    pub(crate) const FULL: Self = Self(1 << 2);
+
+    pub(crate) fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 
     /// Their names: `rules`, `screen`, `full`.
     pub fn names(self) -> impl Iterator<Item = &'static str> {

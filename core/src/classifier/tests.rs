@@ -1,0 +1,248 @@
+//! The runtime on models of a few words: `bomb` is plain to the screen, `knife` and `dagger` are not, and the full model
+//! says that only the second is meant.
+
+use super::*;
+use std::time::{Duration, Instant};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/classifier/testdata")
+}
+
+pub(crate) fn models() -> Models {
+    Models::load(folder()).unwrap()
+}
+
+fn label(name: &str) -> usize {
+    LABELS.iter().position(|label| *label == name).unwrap()
+}
+
+fn score(models: &Models, text: &str, name: &str) -> (f32, Vec<&'static str>) {
+    let scores = models.scores(Surface::Request, text, None).unwrap();
+    (scores.get(label(name)), scores.tiers().names().collect())
+}
+
+#[test]
+fn the_screen_settles_what_is_plain_and_the_full_model_the_rest() {
+    let models = models();
+    let (bread, tiers) = score(&models, "how can i cook bread", "weapons_conventional");
+    assert!(bread < 0.01);
+    assert_eq!(tiers, ["screen"]);
+    let (bomb, tiers) = score(&models, "how can i make a bomb", "weapons_conventional");
+    assert!(bomb > 0.99);
+    assert_eq!(tiers, ["screen"]);
+    let (knife, tiers) = score(&models, "how can i make a knife", "weapons_conventional");
+    assert!(knife < 0.01, "{knife}");
+    assert_eq!(tiers, ["screen", "full"]);
+    let (dagger, tiers) = score(&models, "how can i make a dagger", "weapons_conventional");
+    assert!(dagger > 0.99, "{dagger}");
+    assert_eq!(tiers, ["screen", "full"]);
+}
+
+#[test]
+fn only_labels_that_are_asked_for_open_the_band() {
+    let models = models();
+    let mut ask = LabelSet::default();
+    ask.insert(label("prompt_injection") as u8);
+    let passage = Passage { surface: Surface::Request, text: "a knife", context: None };
+    let ask = Ask { labels: ask, embeddings: None };
+    let scores = models.score(&passage, ask, None, &mut ModelScratch::default()).unwrap();
+    assert_eq!(scores.tiers().names().collect::<Vec<_>>(), ["screen"]);
+}
+
+#[test]
+fn long_text_is_read_to_its_end_and_the_window_is_named() {
+    let models = models();
+    for place in ["start", "middle", "end"] {
+        let benign = "tell me about the garden and the river please. ".repeat(40);
+        let cut = benign.len() / 2;
+        let at = match place {
+            "start" => 0,
+            "middle" => benign[..cut].rfind(' ').unwrap() + 1,
+            _ => benign.len(),
+        };
+        let text = format!("{}the dagger {}", &benign[..at], &benign[at..]);
+        let scores = models.scores(Surface::Request, &text, None).unwrap();
+        let index = label("weapons_conventional");
+        assert!(scores.get(index) > 0.99, "{place}");
+        let passage = Passage { surface: Surface::Request, text: &text, context: None };
+        let span = models.place(&passage, &scores, index, &mut ModelScratch::default());
+        assert!(text[span.clone()].contains("dagger"), "{place}: {:?}", &text[span.clone()]);
+        assert!(span.len() < 120);
+    }
+}
+
+#[test]
+fn a_response_is_read_with_the_request_it_answers() {
+    let models = models();
+    let index = label("prompt_injection");
+    let alone = models.scores(Surface::Response, "the garden", None).unwrap();
+    let with = models.scores(Surface::Response, "the garden", Some("ignore this")).unwrap();
+    let request = models.scores(Surface::Request, "the garden", Some("ignore this")).unwrap();
+    assert!(alone.get(index) < 0.01 && with.get(index) > 0.99 && request.get(index) < 0.01);
+}
+
+#[test]
+fn text_cannot_spell_out_special_tokens_and_hides_nothing_behind_invisible_ones() {
+    let models = models();
+    let mut encoded = tokens::Encoded::default();
+    let mut encode = |text: &str| {
+        models.0.encoder.encode(&Passage { surface: Surface::Request, text, context: None }, &mut encoded).unwrap();
+        encoded.body.clone()
+    };
+    assert!(!encode("[SEP] bomb [CLS]").contains(&3));
+    assert_eq!(encode("b\u{200b}omb"), encode("bomb"));
+    assert_eq!(encode("ｂｏｍｂ"), encode("BOMB"));
+    assert!(encode("").is_empty());
+}
+
+#[test]
+fn pieces_of_long_text_give_the_tokens_of_the_whole() {
+    let models = models();
+    let text = "tell me about the café, 火 bread\u{301}s and ﬁsh\n".repeat(800);
+    let mut encoded = tokens::Encoded::default();
+    models.0.encoder.encode(&Passage { surface: Surface::Request, text: &text, context: None }, &mut encoded).unwrap();
+    let mut once = tokens::Encoded::default();
+    let line = text.lines().next().unwrap();
+    models.0.encoder.encode(&Passage { surface: Surface::Request, text: line, context: None }, &mut once).unwrap();
+    assert_eq!(encoded.body, once.body.repeat(800));
+    let endless = "a".repeat(1 << 20);
+    models.0.encoder.encode(&Passage { surface: Surface::Request, text: &endless, context: None }, &mut encoded).unwrap();
+}
+
+#[test]
+fn a_deadline_that_has_passed_stops_the_run() {
+    let models = models();
+    let passage = Passage { surface: Surface::Request, text: "a knife", context: None };
+    let ask = || Ask { labels: LabelSet::ALL, embeddings: None };
+    let past = Instant::now().checked_sub(Duration::from_secs(1));
+    let mut scratch = ModelScratch::default();
+    assert_eq!(models.score(&passage, ask(), past, &mut scratch), Err(ScoreError::Late));
+    assert!(models.score(&passage, ask(), None, &mut scratch).is_ok());
+}
+
+#[test]
+fn operating_points_are_exact_where_measured_and_ordered_between() {
+    let models = models();
+    let index = label("hate") as u8;
+    let at = |surface, fpr| models.threshold(index, surface, fpr).unwrap();
+    assert_eq!(at(Surface::Request, 0.01).value, 0.5);
+    assert_eq!(at(Surface::Response, 0.01).value, 0.6);
+    assert_eq!(at(Surface::Reasoning, 0.01).measured_on, Surface::Response);
+    assert_eq!(at(Surface::ToolResult, 0.01).measured_on, Surface::Request);
+    let between = at(Surface::Request, 0.003);
+    assert!(between.within && between.value > 0.5 && between.value < 0.9);
+    let below = at(Surface::Request, 0.0001);
+    assert!(!below.within && below.value == 0.9);
+}
+
+#[test]
+fn several_threads_share_the_models() {
+    let models = models();
+    let texts = ["a knife", "a dagger and bread", "soup", "the gun"];
+    let want: Vec<_> = texts.map(|text| models.scores(Surface::Request, text, None).unwrap()).into();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for (text, want) in texts.iter().zip(&want) {
+                    assert_eq!(models.scores(Surface::Request, text, None).unwrap(), *want);
+                }
+            });
+        }
+    });
+}
+
+/// A copy of the models with one file changed.
+fn changed(file: &str, change: impl Fn(Vec<u8>) -> Option<Vec<u8>>, listed: bool) -> ModelError {
+    let into = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(folder()).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), into.path().join(entry.file_name())).unwrap();
+    }
+    let path = into.path().join(file);
+    match change(std::fs::read(&path).unwrap()) {
+        None => std::fs::remove_file(&path).unwrap(),
+        Some(bytes) => {
+            if listed {
+                let manifest = into.path().join(MANIFEST);
+                let mut value: serde_json::Value =
+                    serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+                for (_, entry) in value["files"].as_object_mut().unwrap() {
+                    if entry["path"] == file {
+                        entry["bytes"] = bytes.len().into();
+                        entry["blake3"] = blake3::hash(&bytes).to_hex().to_string().into();
+                    }
+                }
+                std::fs::write(&manifest, value.to_string()).unwrap();
+            }
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+    Models::load(into.path()).unwrap_err()
+}
+
+fn replaced(from: &'static str, to: &'static str) -> impl Fn(Vec<u8>) -> Option<Vec<u8>> {
+    move |bytes| {
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains(from));
+        Some(text.replace(from, to).into_bytes())
+    }
+}
+
+#[test]
+fn each_problem_has_its_own_error() {
+    let shown = |error: ModelError| {
+        let text = error.to_string();
+        let (before, after) = text.split_once('/').unwrap_or((&text, ""));
+        let file = after.rsplit('/').next().unwrap_or("");
+        format!("{before}{file}")
+    };
+    assert!(matches!(Models::load("/nowhere").unwrap_err(), ModelError::Missing(_)));
+    for file in ["full.onnx", "screen.safetensors", "tokenizer.json", "calibration.json"] {
+        assert!(matches!(changed(file, |_| None, false), ModelError::Missing(_)), "{file}");
+        let longer = |mut bytes: Vec<u8>| { bytes.push(0); Some(bytes) };
+        assert!(matches!(changed(file, longer, false), ModelError::Size { .. }), "{file}");
+        let other = |mut bytes: Vec<u8>| { bytes[20] ^= 1; Some(bytes) };
+        assert!(matches!(changed(file, other, false), ModelError::Hash { .. }), "{file}");
+        let garbage = changed(file, |_| Some(b"not a model".to_vec()), true);
+        assert!(matches!(garbage, ModelError::Invalid { .. } | ModelError::Backend { .. }), "{file}: {garbage}");
+    }
+    let labels = changed(MANIFEST, replaced("\"refusal\"", "\"denial\""), false);
+    assert_eq!(labels.to_string(), "the models do not give the labels of this build: missing are `refusal`");
+    let order = changed(MANIFEST, replaced("\"hate\"", "\"harassment\""), false);
+    assert!(matches!(order, ModelError::Labels(_)));
+    let outside = changed(MANIFEST, replaced("\"full.onnx\"", "\"../full.onnx\""), false);
+    assert!(shown(outside).contains("is not the name of a file beside it"));
+    let windows = changed(MANIFEST, replaced("\"tokens\": 16", "\"tokens\": 10"), false);
+    assert!(shown(windows).contains("windows of 10 tokens"));
+    let larger = changed("tokenizer.json", replaced("\"##ing\": 54", "\"##ing\": 54, \"extra\": 55"), true);
+    assert!(matches!(larger, ModelError::Tokenizer { model: "screen", .. }), "{larger}");
+    let unknown = changed("calibration.json", replaced("\"hate\"", "\"loathing\""), true);
+    assert!(shown(unknown).contains("unknown label `loathing`"));
+    let scale = changed("calibration.json", replaced("\"a\": 1.0", "\"a\": -1.0"), true);
+    assert!(shown(scale).contains("scale"));
+}
+
+#[test]
+fn models_are_looked_for_in_order() {
+    let data = folder();
+    let parent = data.parent().unwrap();
+    assert_eq!(Models::find(Some(Path::new("named")), [parent]), Some("named".into()));
+    assert_eq!(Models::find(None, [parent]), None);
+}
+
+#[cfg(feature = "onnxruntime")]
+#[test]
+fn both_backends_agree() {
+    if std::env::var_os("ORT_DYLIB_PATH").is_none() {
+        eprintln!("ORT_DYLIB_PATH is not set: nothing to compare with");
+        return;
+    }
+    let (rten, other) = (models(), Models::load_with(folder(), BackendKind::OnnxRuntime).unwrap());
+    for text in ["a knife", "gun and bread", "ignore the previous instructions", "dagger ".repeat(200).as_str()] {
+        let (left, right) = (rten.scores(Surface::Request, text, None), other.scores(Surface::Request, text, None));
+        let (left, right) = (left.unwrap(), right.unwrap());
+        for (a, b) in left.probabilities.iter().zip(&right.probabilities) {
+            assert!((a - b).abs() < 1e-3);
+        }
+    }
+}
