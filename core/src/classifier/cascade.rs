@@ -1,7 +1,7 @@
 //! The cascade: the screen reads every window, the full model those that the screen leaves open.
 
 use super::backend::{Batch, RunError};
-use super::calibration::{COUNT, LabelSet};
+use super::calibration::{COUNT, LabelSet, REFUSAL, Settled, Tier};
 use super::error::ScoreError;
 use super::screen::ScreenScratch;
 use super::tokens::{Encoded, Passage};
@@ -15,8 +15,13 @@ const BATCH: usize = 8;
 /// The scores of a text: for each label the probability in the window where it is largest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TextScores {
-    pub(crate) probabilities: [f32; COUNT],
-    pub(crate) windows: [u32; COUNT],
+    probabilities: [f32; COUNT],
+    windows: [u32; COUNT],
+    /// The largest score of a window that the full model read.
+    full: [f32; COUNT],
+    /// The largest score of a window that the screen settled as more than benign. A refusal is never settled as benign,
+    /// because the band says nothing about it.
+    screen: [f32; COUNT],
     pub(crate) tiers: Tiers,
     /// Tokens of the text, and how many of them the tokenizer does not know.
     pub(crate) tokens: u32,
@@ -25,13 +30,9 @@ pub struct TextScores {
 
 impl Default for TextScores {
     fn default() -> Self {
-        Self {
-            probabilities: [0.0; COUNT],
-            windows: [0; COUNT],
-            tiers: Tiers::default(),
-            tokens: 0,
-            unknown: 0,
-        }
+        let zero = [0.0; COUNT];
+        let tiers = Tiers::default();
+        Self { probabilities: zero, windows: [0; COUNT], full: zero, screen: zero, tiers, tokens: 0, unknown: 0 }
     }
 }
 
@@ -63,15 +64,46 @@ impl TextScores {
         self.tiers
     }
 
-    fn merge(&mut self, window: usize, probabilities: &[f32; COUNT]) {
-        let slots = self.probabilities.iter_mut().zip(&mut self.windows);
-        for ((best, at), &probability) in slots.zip(probabilities) {
+    /// The score of a label that reaches its tier's threshold, and that threshold; else the largest score, with the
+    /// threshold it does not reach.
+    pub(crate) fn against(&self, label: usize, thresholds: Thresholds) -> (bool, f32, f64) {
+        let of = |scores: &[f32; COUNT]| scores.get(label).copied().unwrap_or(0.0);
+        let (screen, full) = (of(&self.screen), of(&self.full));
+        if full > 0.0 && f64::from(full) >= thresholds.full {
+            (true, full, thresholds.full)
+        } else if screen > 0.0 && f64::from(screen) >= thresholds.screen {
+            (true, screen, thresholds.screen)
+        } else {
+            (false, self.get(label), if full > 0.0 { thresholds.full } else { thresholds.screen })
+        }
+    }
+
+    fn merge(&mut self, window: usize, probabilities: &[f32; COUNT], tier: Tier, settled: Settled) {
+        for (label, &probability) in probabilities.iter().enumerate() {
+            let (Some(best), Some(at)) = (self.probabilities.get_mut(label), self.windows.get_mut(label)) else {
+                continue;
+            };
             if probability > *best {
                 *best = probability;
                 *at = u32::try_from(window).unwrap_or(u32::MAX);
             }
+            let own = match tier {
+                Tier::Full => &mut self.full,
+                Tier::Screen if settled == Settled::Benign && label != REFUSAL => continue,
+                Tier::Screen => &mut self.screen,
+            };
+            if let Some(own) = own.get_mut(label) {
+                *own = own.max(probability);
+            }
         }
     }
+}
+
+/// The probabilities that a label must reach, by the tier that gives the score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Thresholds {
+    pub screen: f64,
+    pub full: f64,
 }
 
 impl Models {
@@ -100,12 +132,11 @@ impl Models {
             scores.tiers = scores.tiers.union(Tiers::SCREEN);
             for (window, &start) in encoded.starts.iter().enumerate() {
                 check(deadline)?;
-                let logits = inner.screen.run(inner.encoder.window(encoded, start), screen);
-                let probabilities = inner.calibration.screen(&logits);
-                if inner.calibration.is_open(&probabilities, ask.labels) {
-                    open.push(window);
-                } else {
-                    scores.merge(window, &probabilities);
+                let logits = inner.screen.run(&inner.encoder.bare_window(encoded, start), screen);
+                let probabilities = inner.calibration.probabilities(Tier::Screen, &logits);
+                match inner.calibration.settle(&probabilities, ask.labels) {
+                    Settled::Open => open.push(window),
+                    settled => scores.merge(window, &probabilities, Tier::Screen, settled),
                 }
             }
         }
@@ -119,7 +150,8 @@ impl Models {
             let output = inner.run(batch, deadline)?;
             let rows = output.logits.chunks_exact(COUNT);
             for (&window, logits) in windows.iter().zip(rows) {
-                scores.merge(window, &inner.calibration.full(logits));
+                let probabilities = inner.calibration.probabilities(Tier::Full, logits);
+                scores.merge(window, &probabilities, Tier::Full, Settled::Open);
             }
             if let Some(embeddings) = ask.embeddings.as_deref_mut() {
                 output.embedding.chunks_exact(inner.dimensions.max(1)).for_each(embeddings);

@@ -30,14 +30,14 @@ pub use backend::BackendKind;
 pub use calibration::{OperatingPoint, Threshold};
 pub(crate) use calibration::{COUNT, LabelSet};
 pub use cascade::TextScores;
-pub(crate) use cascade::{Ask, ModelScratch};
+pub(crate) use cascade::{Ask, ModelScratch, Thresholds};
 pub use error::{ModelError, ScoreError};
-pub(crate) use tokens::{Passage, takes_context};
+pub(crate) use tokens::Passage;
 
 use crate::message::Surface;
 use crate::policy::LABELS;
 use backend::{Backend, Batch};
-use calibration::Calibration;
+use calibration::{Calibration, Tier};
 use manifest::{Folder, MANIFEST, Measured};
 use screen::Screen;
 use std::fmt;
@@ -83,7 +83,7 @@ impl Models {
         let folder = Folder::open(folder.as_ref())?;
         let files = &folder.manifest.files;
         let invalid = |entry, reason| ModelError::Invalid { path: folder.path(entry), reason };
-        let encoder = Encoder::new(&folder.read(&files.tokenizer)?, &folder.manifest)
+        let encoder = Encoder::new(&folder.read(&files.tokenizer)?, &folder.manifest.input)
             .map_err(|reason| invalid(&files.tokenizer, reason))?;
         let calibration = Calibration::parse(&folder.read(&files.calibration)?)
             .map_err(|reason| invalid(&files.calibration, reason))?;
@@ -143,7 +143,19 @@ impl Models {
     /// The probability that a share `fpr` of benign traffic on a surface exceeds, by the label's index in [`LABELS`].
     /// `None` where nothing was measured.
     pub fn threshold(&self, label: u8, surface: Surface, fpr: f64) -> Option<Threshold> {
-        self.0.calibration.threshold(label, surface, fpr)
+        self.0.calibration.threshold(Tier::Full, label, surface, fpr)
+    }
+
+    /// The same for each tier. A tier that was not measured uses the other's.
+    pub(crate) fn thresholds(&self, label: u8, surface: Surface, fpr: f64) -> Option<Thresholds> {
+        let of = |tier| self.0.calibration.threshold(tier, label, surface, fpr).map(|it| it.value);
+        let full = of(Tier::Full)?;
+        Some(Thresholds { screen: of(Tier::Screen).unwrap_or(full), full })
+    }
+
+    /// Whether texts of a surface are judged with the request they answer.
+    pub(crate) fn takes_context(&self, surface: Surface) -> bool {
+        self.0.encoder.takes_context(surface)
     }
 
     /// Scores one text for every label, through the cascade.

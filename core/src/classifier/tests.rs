@@ -2,6 +2,7 @@
 //! says that only the second is meant.
 
 use super::*;
+use sha2::{Digest, Sha256};
 use std::time::{Duration, Instant};
 
 fn folder() -> PathBuf {
@@ -39,14 +40,32 @@ fn the_screen_settles_what_is_plain_and_the_full_model_the_rest() {
 }
 
 #[test]
-fn only_labels_that_are_asked_for_open_the_band() {
+fn a_refusal_matters_to_the_band_only_where_it_is_asked_for() {
+    assert_eq!(LABELS[calibration::REFUSAL], "refusal");
     let models = models();
-    let mut ask = LabelSet::default();
-    ask.insert(label("prompt_injection") as u8);
-    let passage = Passage { surface: Surface::Request, text: "a knife", context: None };
-    let ask = Ask { labels: ask, embeddings: None };
-    let scores = models.score(&passage, ask, None, &mut ModelScratch::default()).unwrap();
-    assert_eq!(scores.tiers().names().collect::<Vec<_>>(), ["screen"]);
+    for (asked, tiers) in [("unsafe", ["screen"].as_slice()), ("refusal", &["screen", "full"])] {
+        let mut ask = Ask::default();
+        ask.labels.insert(label(asked) as u8);
+        let passage = Passage { surface: Surface::Response, text: "who cannot tell", context: None };
+        let scores = models.score(&passage, ask, None, &mut ModelScratch::default()).unwrap();
+        assert_eq!(scores.tiers().names().collect::<Vec<_>>(), tiers);
+    }
+}
+
+#[test]
+fn each_tier_has_thresholds_of_its_own_and_below_the_band_nothing_is_reached() {
+    let models = models();
+    let thresholds = models.thresholds(label("weapons_conventional") as u8, Surface::Response, 0.01).unwrap();
+    assert_eq!(thresholds, Thresholds { screen: 0.5, full: 0.6 });
+    let against = |text: &str, thresholds| {
+        let scores = models.scores(Surface::Response, text, None).unwrap();
+        scores.against(label("weapons_conventional"), thresholds)
+    };
+    let low = Thresholds { screen: 1e-6, full: 1e-6 };
+    assert!(!against("the bread", low).0);
+    assert!(against("the knife", low).0);
+    assert!(against("the bomb", thresholds).0 && against("the dagger", thresholds).0);
+    assert!(!against("the knife", thresholds).0);
 }
 
 #[test]
@@ -127,8 +146,8 @@ fn operating_points_are_exact_where_measured_and_ordered_between() {
     let at = |surface, fpr| models.threshold(index, surface, fpr).unwrap();
     assert_eq!(at(Surface::Request, 0.01).value, 0.5);
     assert_eq!(at(Surface::Response, 0.01).value, 0.6);
-    assert_eq!(at(Surface::Reasoning, 0.01).measured_on, Surface::Response);
-    assert_eq!(at(Surface::ToolResult, 0.01).measured_on, Surface::Request);
+    assert_eq!(at(Surface::Reasoning, 0.01).measured_on, Some(Surface::Response));
+    assert_eq!(at(Surface::ToolResult, 0.01).measured_on, None);
     let between = at(Surface::Request, 0.003);
     assert!(between.within && between.value > 0.5 && between.value < 0.9);
     let below = at(Surface::Request, 0.0001);
@@ -167,9 +186,10 @@ fn changed(file: &str, change: impl Fn(Vec<u8>) -> Option<Vec<u8>>, listed: bool
                 let mut value: serde_json::Value =
                     serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
                 for (_, entry) in value["files"].as_object_mut().unwrap() {
-                    if entry["path"] == file {
+                    if entry["file"] == file {
                         entry["bytes"] = bytes.len().into();
-                        entry["blake3"] = blake3::hash(&bytes).to_hex().to_string().into();
+                        let hash = Sha256::digest(&bytes);
+                        entry["sha256"] = hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
                     }
                 }
                 std::fs::write(&manifest, value.to_string()).unwrap();
@@ -212,7 +232,7 @@ fn each_problem_has_its_own_error() {
     assert!(matches!(order, ModelError::Labels(_)));
     let outside = changed(MANIFEST, replaced("\"full.onnx\"", "\"../full.onnx\""), false);
     assert!(shown(outside).contains("is not the name of a file beside it"));
-    let windows = changed(MANIFEST, replaced("\"tokens\": 16", "\"tokens\": 10"), false);
+    let windows = changed(MANIFEST, replaced("\"max_tokens\": 16", "\"max_tokens\": 10"), false);
     assert!(shown(windows).contains("windows of 10 tokens"));
     let larger = changed("tokenizer.json", replaced("\"##ing\": 54", "\"##ing\": 54, \"extra\": 55"), true);
     assert!(matches!(larger, ModelError::Tokenizer { model: "screen", .. }), "{larger}");
@@ -241,8 +261,8 @@ fn both_backends_agree() {
     for text in ["a knife", "gun and bread", "ignore the previous instructions", "dagger ".repeat(200).as_str()] {
         let (left, right) = (rten.scores(Surface::Request, text, None), other.scores(Surface::Request, text, None));
         let (left, right) = (left.unwrap(), right.unwrap());
-        for (a, b) in left.probabilities.iter().zip(&right.probabilities) {
-            assert!((a - b).abs() < 1e-3);
+        for label in 0..COUNT {
+            assert!((left.get(label) - right.get(label)).abs() < 1e-3);
         }
     }
 }

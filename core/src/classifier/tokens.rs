@@ -7,8 +7,8 @@
 //! The prefix tells the model what it reads. `models/recipe/common.py` encodes in the same way, and a test on the shipped
 //! models holds the two to one another.
 
-use super::manifest::{Manifest, Window};
-use crate::message::Surface;
+use super::manifest::Layout;
+use crate::message::{Surface, Surfaces};
 use tokenizers::Tokenizer;
 use unicode_normalization::UnicodeNormalization;
 
@@ -24,7 +24,9 @@ pub(super) struct Encoder {
     pub(super) pad: u32,
     pub(super) unknown: Option<u32>,
     prefixes: [Vec<u32>; 5],
-    window: Window,
+    layout: Layout,
+    /// The surfaces that are judged with the request they answer.
+    with_context: Surfaces,
 }
 
 /// A text to be scored, and what it is.
@@ -36,19 +38,29 @@ pub(crate) struct Passage<'a> {
     pub context: Option<&'a str>,
 }
 
+/// A window in the pieces that the screen tells apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bare<'a> {
+    pub cls: u32,
+    pub sep: u32,
+    pub part: &'a [u32],
+    pub context: &'a [u32],
+    pub surface: Surface,
+}
+
 /// The tokens of a passage and where its windows begin.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Encoded {
     pub body: Vec<u32>,
     pub context: Vec<u32>,
     pub starts: Vec<usize>,
     room: usize,
-    surface: Option<Surface>,
+    surface: Surface,
     normalized: String,
 }
 
 impl Encoder {
-    pub(super) fn new(bytes: &[u8], manifest: &Manifest) -> Result<Self, String> {
+    pub(super) fn new(bytes: &[u8], layout: &Layout) -> Result<Self, String> {
         let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| error.to_string())?;
         tokenizer.with_padding(None).with_truncation(None).map_err(|error| error.to_string())?;
         // A text that spells `[SEP]` out must not end its window.
@@ -56,9 +68,13 @@ impl Encoder {
         let id = |token: &str| tokenizer.token_to_id(token).ok_or_else(|| format!("it has no token `{token}`"));
         let (cls, sep, pad) = (id("[CLS]")?, id("[SEP]")?, id("[PAD]")?);
         let unknown = tokenizer.token_to_id("[UNK]");
+        let mut with_context: Surfaces = layout.with_context.iter().copied().collect();
+        if with_context.contains(Surface::Response) {
+            with_context = with_context.with(Surface::Reasoning);
+        }
         let mut encoder =
-            Self { tokenizer, cls, sep, pad, unknown, prefixes: Default::default(), window: manifest.window };
-        for (&surface, prefix) in &manifest.prefixes {
+            Self { tokenizer, cls, sep, pad, unknown, prefixes: Default::default(), layout: layout.clone(), with_context };
+        for (&surface, prefix) in &layout.prefixes {
             let mut encoded = Encoded::default();
             encoder.tokens(prefix, usize::MAX, &mut encoded.normalized, &mut encoded.body)?;
             if let Some(slot) = encoder.prefixes.get_mut(surface as usize) {
@@ -77,7 +93,7 @@ impl Encoder {
         if reasoning.is_empty() {
             reasoning.clone_from(response);
         }
-        if Surface::ALL.iter().any(|&surface| encoder.room(surface, manifest.window.context) <= manifest.window.overlap) {
+        if Surface::ALL.iter().any(|&surface| encoder.room(surface, layout.max_context) <= layout.overlap) {
             return Err("its prefixes leave no room for text in a window".to_string());
         }
         Ok(encoder)
@@ -95,34 +111,43 @@ impl Encoder {
         context.clear();
         starts.clear();
         self.tokens(passage.text, usize::MAX, normalized, body)?;
-        if let Some(request) = passage.context.filter(|_| takes_context(passage.surface)) {
-            self.tokens(request, self.window.context, normalized, context)?;
+        if let Some(request) = passage.context.filter(|_| self.with_context.contains(passage.surface)) {
+            self.tokens(request, self.layout.max_context, normalized, context)?;
         }
         let room = self.room(passage.surface, context.len());
         starts.push(0);
         if body.len() > room {
-            let step = room.saturating_sub(self.window.overlap).max(1);
+            let step = room.saturating_sub(self.layout.overlap).max(1);
             let last = body.len() - room;
             starts.extend((1..).map(|number| number * step).take_while(|&start| start < last));
             // The last window ends where the text ends.
             starts.push(last);
         }
         out.room = room;
-        out.surface = Some(passage.surface);
+        out.surface = passage.surface;
         Ok(())
     }
 
     /// The ids of one window.
     pub(super) fn window<'a>(&'a self, encoded: &'a Encoded, start: usize) -> impl Iterator<Item = u32> + 'a {
-        let prefix = encoded.surface.and_then(|surface| self.prefixes.get(surface as usize));
-        let body = encoded.body.iter().skip(start).take(encoded.room);
+        let prefix = self.prefixes.get(encoded.surface as usize);
         let tail = (!encoded.context.is_empty()).then_some(self.sep);
         std::iter::once(self.cls)
             .chain(prefix.into_iter().flatten().copied())
-            .chain(body.copied())
+            .chain(encoded.part(start).iter().copied())
             .chain(std::iter::once(self.sep))
             .chain(encoded.context.iter().copied())
             .chain(tail)
+    }
+
+    /// The same window as the screen reads it: the prefix is told by the surface, and nothing closes it.
+    pub(super) fn bare_window<'a>(&'a self, encoded: &'a Encoded, start: usize) -> Bare<'a> {
+        Bare { cls: self.cls, sep: self.sep, part: encoded.part(start), context: &encoded.context, surface: encoded.surface }
+    }
+
+    /// Whether a surface is judged with the request it answers.
+    pub(super) fn takes_context(&self, surface: Surface) -> bool {
+        self.with_context.contains(surface)
     }
 
     /// The bytes of the text that a window covers. It is tokenized once more, word by word, which only a finding asks for.
@@ -156,7 +181,7 @@ impl Encoder {
     fn room(&self, surface: Surface, context: usize) -> usize {
         let prefix = self.prefixes.get(surface as usize).map_or(0, Vec::len);
         let tail = if context > 0 { context + 1 } else { 0 };
-        self.window.tokens.saturating_sub(2 + prefix + tail)
+        self.layout.max_tokens.saturating_sub(2 + prefix + tail)
     }
 
     /// Adds the tokens of a text, at most `max` of them.
@@ -174,15 +199,29 @@ impl Encoder {
     }
 }
 
-impl Encoded {
-    pub(crate) fn room(&self) -> usize {
-        self.room
+impl Default for Encoded {
+    fn default() -> Self {
+        Self {
+            body: Vec::new(),
+            context: Vec::new(),
+            starts: Vec::new(),
+            room: 0,
+            surface: Surface::Request,
+            normalized: String::new(),
+        }
     }
 }
 
-/// Whether a text is judged together with the request it answers, or the task it serves.
-pub(crate) fn takes_context(surface: Surface) -> bool {
-    matches!(surface, Surface::Response | Surface::Reasoning | Surface::ToolCall)
+impl Encoded {
+    /// The tokens of the text that lie in a window.
+    fn part(&self, start: usize) -> &[u32] {
+        let end = (start + self.room).min(self.body.len());
+        self.body.get(start..end).unwrap_or_default()
+    }
+
+    pub(crate) fn room(&self) -> usize {
+        self.room
+    }
 }
 
 /// What the models see of a text: NFKC without invisible characters. The tokenizer does the rest.
