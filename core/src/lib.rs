@@ -60,6 +60,7 @@ mod suggest;
 pub mod verdict;
 pub mod wire;
 
+pub use classifier::Models;
 pub use compiler::Compiler;
 pub use engine::{Guard, GuardOptions};
 pub use message::{Input, Message, Role};

@@ -1,5 +1,6 @@
 //! What a check says: an action, the findings behind it, and everything that limits it.
 
+use crate::classifier::Models;
 use crate::engine::provenance::Provenance;
 use crate::message::Surface;
 use crate::policy::{Action, Clause, Policy, Rule, SettingProblem};
@@ -33,6 +34,12 @@ pub struct Verdict {
     pub failures: Vec<Failure>,
     /// Clauses that could not be decided because no model is loaded.
     pub(crate) undecided: ClauseSet,
+    /// The models that were loaded.
+    pub(crate) models: Option<Models>,
+    /// Probabilities by label: of every label where the guard was told to score all, else of those that findings rest on.
+    pub scores: Vec<(&'static str, f64)>,
+    /// How the message lies outside what the models were measured on: `length` or `language`.
+    pub unverified: Option<&'static str>,
     /// Parts of the message that are no text, by the type the API gives them.
     pub not_judged: Vec<String>,
     /// Wall time of the check, in microseconds.
@@ -218,6 +225,11 @@ impl Verdict {
     /// The policy that was applied.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// The models that were loaded, whether they ran or not.
+    pub fn models(&self) -> Option<&Models> {
+        self.models.as_ref()
     }
 
     /// The clause of a finding of this verdict.

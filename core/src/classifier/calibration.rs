@@ -22,14 +22,6 @@ impl LabelSet {
     pub(crate) fn contains(self, label: usize) -> bool {
         label < COUNT && self.0 >> label & 1 == 1
     }
-
-    pub(crate) fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    pub(crate) fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
 }
 
 /// One measured operating point of a label on a surface.

@@ -23,7 +23,7 @@ mod error;
 mod manifest;
 mod screen;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tokens;
 
 pub use backend::BackendKind;

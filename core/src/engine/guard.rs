@@ -3,16 +3,18 @@
 use super::judge::{Judge, Origin, Reading, Scans};
 use super::program::{CompiledScope, Plan, Program};
 use super::redact::{self, Redactable};
+use super::scores::{Classifier, rounded};
 use super::text::{FieldText, Judged};
 use super::tools::Call;
+use crate::classifier::Models;
 use crate::message::{Input, Message, Part, Role, Surface};
 use crate::policy::{
-    Action, Clause, Force, ForceScratch, Kind, Lift, OnError, Policy, Rule, Settings, SettingsError, Truth,
+    Action, Clause, Force, ForceScratch, Kind, LABELS, Lift, OnError, Policy, Rule, Settings, SettingsError, Truth,
 };
 use crate::verdict::{ClauseSet, Failure, Field, Finding, Lifted, Scanned, Tiers, Verdict};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A policy with its settings and automata, shared by threads. Cheap to clone.
 ///
@@ -28,6 +30,7 @@ pub struct Guard(Arc<Inner>);
 struct Inner {
     policy: Policy,
     program: Program,
+    classifier: Option<Classifier>,
     force: Force,
     tags: Vec<String>,
     #[expect(clippy::vec_box, reason = "a pointer is taken out and put back, not kilobytes of buffers")]
@@ -70,6 +73,14 @@ pub enum GuardError {
     /// The automata cannot be built.
     #[error("{0}")]
     Build(String),
+    /// The models have no operating point for a label.
+    #[error("the models were not measured on `{label}` for the surface `{surface}`: compare its score with a number")]
+    NotMeasured {
+        /// The label.
+        label: &'static str,
+        /// Where it is asked for.
+        surface: Surface,
+    },
 }
 
 /// Why an input cannot be judged.
@@ -99,6 +110,13 @@ pub struct GuardOptions {
     pub settings: Settings,
     /// Refuse to start where a clause needs a model and none is loaded.
     pub require_models: bool,
+    /// The models that decide conditions on labels. Without them such conditions stay undecided.
+    pub models: Option<Models>,
+    /// How long the models may take for one check. What they have not scored by then counts as failed, and each clause
+    /// that needed it follows its `on_error`. Without a limit the cost is linear in the text.
+    pub deadline: Option<Duration>,
+    /// Score every label for every message, also where no condition asks.
+    pub scores: bool,
 }
 
 impl Guard {
@@ -131,15 +149,21 @@ impl Guard {
         if !problems.is_empty() {
             return Err(SettingsError::Refused(problems).into());
         }
-        if options.require_models {
+        if options.require_models && options.models.is_none() {
             let needing: Vec<String> =
                 policy.clauses_needing_model().map(|clause| clause.id.clone()).collect();
             if !needing.is_empty() {
                 return Err(GuardError::ModelRequired(needing));
             }
         }
-        let program = Program::new(&policy, scope).map_err(|error| GuardError::Build(error.to_string()))?;
-        Ok(Self(Arc::new(Inner { policy, program, force, tags, pool: Mutex::default() })))
+        let classifier = options
+            .models
+            .map(|models| Classifier::new(models, policy.data(), options.deadline, options.scores))
+            .transpose()
+            .map_err(|(label, surface)| GuardError::NotMeasured { label, surface })?;
+        let program = Program::new(&policy, scope, classifier.as_ref())
+            .map_err(|error| GuardError::Build(error.to_string()))?;
+        Ok(Self(Arc::new(Inner { policy, program, classifier, force, tags, pool: Mutex::default() })))
     }
 
     /// The policy it applies.
@@ -227,7 +251,17 @@ impl Inner {
         });
         scratch.force = force;
         scratch.exempted = exempted;
-        self.conclude(input, message, outcome, ignored, bytes)
+        let mut verdict = self.conclude(input, message, outcome, ignored, bytes);
+        if let Some(classifier) = &self.classifier {
+            let scores = &scratch.scans.scores;
+            verdict.models = Some(classifier.models.clone());
+            verdict.scanned.tiers = verdict.scanned.tiers.union(scores.tiers);
+            let reported = LABELS.iter().zip(&scores.reported);
+            verdict.scores =
+                reported.filter_map(|(label, score)| Some((*label, rounded((*score)?)))).collect();
+            verdict.unverified = scores.unverified;
+        }
+        verdict
     }
 
     fn rule(&self, index: usize) -> Option<&Rule> {
@@ -255,6 +289,7 @@ impl Inner {
     ) {
         let Scratch { scans, field, request, response, .. } = scratch;
         scans.trace_budget = super::tools::TRACE_BUDGET;
+        scans.scores.start(self.classifier.as_ref());
         let own = own_surface(message.role);
         let surfaces = [
             Some((own, Field::Content)),
@@ -373,8 +408,16 @@ impl Inner {
             call,
             scans,
             reading: Reading::Whole,
+            classifier: self.classifier.as_ref(),
+            scoring: false,
         };
         judge.reset();
+        if let Some(classifier) = judge.classifier {
+            judge.scans.scores.next_field();
+            if classifier.all {
+                judge.report_all();
+            }
+        }
         each(&mut judge, text.len(), plan);
     }
 
@@ -439,7 +482,8 @@ impl Inner {
             Surface::Request => (&mut scans.judged, judge.judged),
             _ => (&mut scans.request, judge.request),
         };
-        let found = !(scan.hits.is_empty() && scan.personal.is_empty() && scan.secrets.is_empty());
+        let found =
+            plan.labels || !(scan.hits.is_empty() && scan.personal.is_empty() && scan.secrets.is_empty());
         let Some(origin) = origin.filter(|_| found) else { return false };
         if scan.regions.is_empty() {
             scan.find_regions(origin.text.text(), Surface::Request);
@@ -583,6 +627,9 @@ impl Inner {
             scanned: Scanned { bytes, tiers: Tiers::RULES },
             failures: outcome.failures,
             undecided: outcome.undecided,
+            scores: Vec::new(),
+            models: None,
+            unverified: None,
             not_judged: message
                 .parts
                 .iter()

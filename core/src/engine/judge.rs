@@ -5,6 +5,7 @@ use super::program::Program;
 use super::provenance::{self, Provenance};
 use super::redact::Redactable;
 use super::scan::TextScan;
+use super::scores::{Classifier, Scores, Slot};
 use super::text::Judged;
 use super::tools::Call;
 use crate::message::{Input, Surface};
@@ -24,6 +25,7 @@ pub(crate) struct Scans {
     pub values: Vec<Option<Truth>>,
     /// What is left of [`TRACE_BUDGET`](super::tools::TRACE_BUDGET).
     pub trace_budget: usize,
+    pub scores: Scores,
 }
 
 impl Scans {
@@ -31,6 +33,18 @@ impl Scans {
     pub(crate) fn held(&self) -> usize {
         let texts = [&self.judged, &self.request, &self.response];
         texts.into_iter().flat_map(|scan| scan.views.iter()).map(|view| view.text().len()).sum()
+    }
+
+    fn text(&self, slot: Slot) -> &TextScan {
+        match slot {
+            Slot::Judged => &self.judged,
+            Slot::Request => &self.request,
+            Slot::Response => &self.response,
+        }
+    }
+
+    pub(super) fn regions(&self, slot: Slot) -> &[(Span, Provenance)] {
+        &self.text(slot).regions
     }
 }
 
@@ -58,6 +72,10 @@ pub(crate) struct Judge<'a> {
     pub call: Option<Call<'a>>,
     pub scans: &'a mut Scans,
     pub reading: Reading,
+    /// The models, where they are loaded.
+    pub classifier: Option<&'a Classifier>,
+    /// Whether models may run for a value: rules are tried without them first.
+    pub scoring: bool,
 }
 
 /// Which text counts.
@@ -73,7 +91,7 @@ pub(crate) enum Reading {
 
 /// A text and which of its parts count.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Parts {
+pub(crate) enum Parts {
     All,
     Foreign,
     Own,
@@ -93,8 +111,19 @@ impl<'a> Judge<'a> {
         self.reset();
     }
 
-    /// The value of a rule: its condition and not its excuse.
+    /// The value of a rule: its condition and not its excuse. Models run only where patterns leave it open.
     pub(crate) fn rule(&mut self, rule: &crate::policy::Rule) -> Truth {
+        let cheap = self.evaluate(rule);
+        if cheap != Truth::Unknown || self.classifier.is_none() {
+            return cheap;
+        }
+        self.scoring = true;
+        let value = self.evaluate(rule);
+        self.scoring = false;
+        value
+    }
+
+    fn evaluate(&mut self, rule: &crate::policy::Rule) -> Truth {
         let when = self.condition(&rule.when);
         match &rule.unless {
             Some(unless) if when != Truth::False => when.min(self.condition(unless).negated()),
@@ -112,7 +141,11 @@ impl<'a> Judge<'a> {
             return *known;
         }
         let data = self.data;
-        let value = data.atoms.get(index as usize).map_or(Truth::Unknown, |atom| self.compute(index, atom));
+        let Some(atom) = data.atoms.get(index as usize) else { return Truth::Unknown };
+        if atom.needs_model() && !self.scoring {
+            return Truth::Unknown;
+        }
+        let value = self.compute(index, atom);
         if let Some(slot) = self.scans.values.get_mut(index as usize) {
             *slot = Some(value);
         }
@@ -124,15 +157,17 @@ impl<'a> Judge<'a> {
             Atom::Match { .. }
             | Atom::Count { .. }
             | Atom::Near { .. }
+            | Atom::Label { .. }
+            | Atom::Like { .. }
             | Atom::Personal { .. }
             | Atom::Secret { .. }
             | Atom::Length { .. } => {
-                let value = self.look(atom, self.reading);
+                let value = self.look(index, atom, self.reading);
                 // Text without authority neither makes an exception hold nor keeps it from being refuted.
-                let refuted = self.reading == Reading::Authority && value != self.look(atom, Reading::Whole);
+                let refuted =
+                    self.reading == Reading::Authority && value != self.look(index, atom, Reading::Whole);
                 if refuted { Truth::Unknown } else { value }
             }
-            Atom::Label { .. } | Atom::Like { .. } => Truth::Unknown,
             // What the model writes into a call has no authority.
             Atom::ToolName(_) | Atom::ToolArgument { .. } if self.reading == Reading::Authority => {
                 Truth::Unknown
@@ -163,8 +198,11 @@ impl<'a> Judge<'a> {
     }
 
     /// The value of an atom that looks at text.
-    fn look(&self, atom: &Atom, reading: Reading) -> Truth {
+    fn look(&mut self, index: u32, atom: &Atom, reading: Reading) -> Truth {
         let Some(place) = atom.place() else { return Truth::Unknown };
+        if atom.needs_model() {
+            return self.label(index, atom, reading);
+        }
         let (scan, parts) = self.text(place, reading);
         match atom {
             Atom::Match { .. } | Atom::Count { .. } | Atom::Near { .. } if parts == Parts::None => {
@@ -206,7 +244,12 @@ impl<'a> Judge<'a> {
 
     /// The scan a place means here, and which parts of it count.
     fn text(&self, place: Place, reading: Reading) -> (&TextScan, Parts) {
-        let scans = &*self.scans;
+        let (slot, parts) = self.slot(place, reading);
+        (self.scans.text(slot), parts)
+    }
+
+    /// The text a place means here, and which parts of it count.
+    pub(super) fn slot(&self, place: Place, reading: Reading) -> (Slot, Parts) {
         let request = self.surface == Surface::Request;
         // Of the judged text, of what a principal says, of what the model or a tool says.
         let own = if request { Parts::Own } else { Parts::None };
@@ -219,12 +262,12 @@ impl<'a> Judge<'a> {
         match (place, self.surface) {
             (Place::Judged, _)
             | (Place::Request, Surface::Request)
-            | (Place::Response, Surface::Response) => (&scans.judged, judged),
-            (Place::Request, _) => (&scans.request, said),
-            (Place::Response, _) => (&scans.response, foreign),
-            (Place::Untrusted, _) if reading == Reading::Authority => (&scans.judged, Parts::None),
-            (Place::Untrusted, _) => (&scans.judged, Parts::Foreign),
-            (Place::Trusted, _) => (&scans.judged, own),
+            | (Place::Response, Surface::Response) => (Slot::Judged, judged),
+            (Place::Request, _) => (Slot::Request, said),
+            (Place::Response, _) => (Slot::Response, foreign),
+            (Place::Untrusted, _) if reading == Reading::Authority => (Slot::Judged, Parts::None),
+            (Place::Untrusted, _) => (Slot::Judged, Parts::Foreign),
+            (Place::Trusted, _) => (Slot::Judged, own),
         }
     }
 
@@ -345,7 +388,13 @@ impl<'a> Judge<'a> {
         let data = self.data;
         for index in super::program::conditions(rule).flat_map(Condition::atoms) {
             let Some(atom) = data.atoms.get(index as usize) else { continue };
-            if atom.needs_model() || self.value(index) != Truth::Unknown {
+            if atom.needs_model() {
+                match self.score_failure(atom) {
+                    Some(reason) => return Some((self.name(atom), reason)),
+                    None => continue,
+                }
+            }
+            if self.value(index) != Truth::Unknown {
                 continue;
             }
             let reason = match atom {
@@ -389,6 +438,16 @@ impl<'a> Judge<'a> {
             let absent = !positive && atom.place().is_some();
             let (score, threshold) = match atom {
                 Atom::Signal { name, compare } => (self.signal(name), Some(compare.bound())),
+                Atom::Label { place, .. } => match self.label_evidence(index, atom) {
+                    Some((score, threshold, span)) => {
+                        if let (Some(span), Some(origin), true) = (span, self.origin(*place), positive) {
+                            // A score says nothing about single words: its place is shown, and not redacted.
+                            self.locate(origin, span, None, "", &mut spans, &mut Vec::new());
+                        }
+                        (Some(score), Some(threshold))
+                    }
+                    None => (None, None),
+                },
                 _ => (None, None),
             };
             out.push(Evidence { detector, score, threshold, absent, spans });
@@ -472,11 +531,14 @@ impl<'a> Judge<'a> {
     }
 
     fn origin(&self, place: Place) -> Option<Origin<'a>> {
-        match (place, self.surface) {
-            (Place::Request, Surface::Request) | (Place::Response, Surface::Response) => self.judged,
-            (Place::Request, _) => self.request,
-            (Place::Response, _) => self.response,
-            (Place::Judged | Place::Untrusted | Place::Trusted, _) => self.judged,
+        self.origin_of(self.slot(place, Reading::Whole).0)
+    }
+
+    pub(super) fn origin_of(&self, slot: Slot) -> Option<Origin<'a>> {
+        match slot {
+            Slot::Judged => self.judged,
+            Slot::Request => self.request,
+            Slot::Response => self.response,
         }
     }
 

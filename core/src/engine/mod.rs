@@ -15,6 +15,7 @@ pub(crate) mod program;
 pub(crate) mod provenance;
 mod redact;
 mod scan;
+pub(crate) mod scores;
 pub mod secrets;
 #[cfg(test)]
 mod testdata;

@@ -2,6 +2,7 @@
 
 use super::matcher::{Matcher, build_regex};
 use super::personal::PersonalKinds;
+use super::scores::{Classifier, reads_labels};
 use super::secrets::SecretKinds;
 use crate::message::{Surface, Surfaces};
 use crate::policy::{
@@ -53,6 +54,8 @@ pub(crate) struct Plan {
     pub response: bool,
     /// Whether atoms ask for the parts without authority.
     pub regions: bool,
+    /// Whether models read for a rule that text may excuse.
+    pub labels: bool,
 }
 
 /// Which detectors a text has to go through.
@@ -97,6 +100,7 @@ impl Program {
     pub(crate) fn new(
         policy: &Policy,
         scope: Option<CompiledScope>,
+        classifier: Option<&Classifier>,
     ) -> Result<Self, super::matcher::MatcherError> {
         let data = policy.data();
         let mut members = vec![Vec::new(); data.patterns.len()];
@@ -110,7 +114,7 @@ impl Program {
         let mut plans: [Plan; 5] = Default::default();
         let (mut request, mut response) = (Wanted::default(), Wanted::default());
         for (plan, &surface) in plans.iter_mut().zip(Surface::ALL) {
-            *plan = Plan::new(data, surface, &mut request, &mut response);
+            *plan = Plan::new(data, surface, classifier, &mut request, &mut response);
         }
         Ok(Self {
             matcher: Matcher::new(&data.patterns)?,
@@ -136,8 +140,16 @@ impl Program {
 }
 
 impl Plan {
-    fn new(data: &PolicyData, surface: Surface, request: &mut Wanted, response: &mut Wanted) -> Self {
+    fn new(
+        data: &PolicyData,
+        surface: Surface,
+        classifier: Option<&Classifier>,
+        request: &mut Wanted,
+        response: &mut Wanted,
+    ) -> Self {
         let mut plan = Self::default();
+        let with_request = classifier.is_some_and(|it| it.models.takes_context(surface));
+        plan.request |= with_request && classifier.is_some_and(|it| it.all);
         for (index, rule) in data.rules.iter().enumerate() {
             if !rule.on.contains(surface) {
                 continue;
@@ -150,6 +162,7 @@ impl Plan {
                 plan.rules.push(index);
                 if is_excusable(rule, &data.atoms) {
                     plan.excusable.push(index);
+                    plan.labels |= classifier.is_some() && reads_labels(rule, &data.atoms);
                 }
             }
             for atom in conditions(rule).flat_map(Condition::atoms) {
@@ -157,6 +170,7 @@ impl Plan {
                 plan.regions |= *atom == Atom::Untrusted || exception;
                 let Some(place) = atom.place() else { continue };
                 plan.regions |= matches!(place, Place::Untrusted | Place::Trusted);
+                plan.request |= with_request && atom.needs_model();
                 match (place, surface) {
                     (Place::Request, Surface::Request) | (Place::Response, Surface::Response) => {
                         plan.judged.add(atom)

@@ -1,5 +1,6 @@
 //! A verdict as JSON.
 
+use crate::classifier::Models;
 use crate::policy::{Clause, Policy};
 use crate::verdict::{Field, Finding, Lifted, Verdict};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
@@ -14,6 +15,9 @@ impl Serialize for Verdict {
         out.serialize_entry("action", &self.action)?;
         out.serialize_entry("surface", &self.surface)?;
         out.serialize_entry("policy", &PolicyName(&self.policy))?;
+        if let Some(models) = &self.models {
+            out.serialize_entry("model", &ModelName(models))?;
+        }
         out.serialize_entry(
             "findings",
             &List(&self.findings, |finding| FindingOf { verdict: self, finding }),
@@ -23,6 +27,9 @@ impl Serialize for Verdict {
         }
         if !self.ignored.is_empty() {
             out.serialize_entry("ignored", &self.ignored)?;
+        }
+        if !self.scores.is_empty() {
+            out.serialize_entry("scores", &ByLabel(&self.scores))?;
         }
         if let Some(message) = &self.message {
             out.serialize_entry("message", message)?;
@@ -38,6 +45,9 @@ impl Serialize for Verdict {
         }
         out.serialize_entry("scanned", &self.scanned)?;
         out.serialize_entry("degraded", &Degraded(self))?;
+        if let Some(unverified) = self.unverified {
+            out.serialize_entry("unverified", unverified)?;
+        }
         if !self.not_judged.is_empty() {
             out.serialize_entry("not_judged", &self.not_judged)?;
         }
@@ -63,6 +73,26 @@ impl Serialize for PolicyName<'_> {
         out.serialize_entry("version", self.0.version())?;
         out.serialize_entry("hash", self.0.hash())?;
         out.end()
+    }
+}
+
+struct ModelName<'a>(&'a Models);
+
+impl Serialize for ModelName<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_map(Some(3))?;
+        out.serialize_entry("name", self.0.name())?;
+        out.serialize_entry("version", self.0.version())?;
+        out.serialize_entry("hash", self.0.hash())?;
+        out.end()
+    }
+}
+
+struct ByLabel<'a>(&'a [(&'static str, f64)]);
+
+impl Serialize for ByLabel<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
     }
 }
 
