@@ -1,7 +1,7 @@
 //! The cascade: the screen reads every window, the full model those that the screen leaves open.
 
 use super::backend::{Batch, RunError};
-use super::calibration::{COUNT, LabelSet, REFUSAL, Settled, Tier};
+use super::calibration::COUNT;
 use super::error::ScoreError;
 use super::screen::ScreenScratch;
 use super::tokens::{Encoded, Passage};
@@ -17,11 +17,6 @@ const BATCH: usize = 8;
 pub struct TextScores {
     probabilities: [f32; COUNT],
     windows: [u32; COUNT],
-    /// The largest score of a window that the full model read.
-    full: [f32; COUNT],
-    /// The largest score of a window that the screen settled as more than benign. A refusal is never settled as benign,
-    /// because the band says nothing about it.
-    screen: [f32; COUNT],
     pub(crate) tiers: Tiers,
     /// Tokens of the text, and how many of them the tokenizer does not know.
     pub(crate) tokens: u32,
@@ -30,19 +25,18 @@ pub struct TextScores {
 
 impl Default for TextScores {
     fn default() -> Self {
-        let zero = [0.0; COUNT];
-        let tiers = Tiers::default();
-        Self { probabilities: zero, windows: [0; COUNT], full: zero, screen: zero, tiers, tokens: 0, unknown: 0 }
+        Self {
+            probabilities: [0.0; COUNT],
+            windows: [0; COUNT],
+            tiers: Tiers::default(),
+            tokens: 0,
+            unknown: 0,
+        }
     }
 }
 
-/// What is asked about a text.
-#[derive(Default)]
-pub(crate) struct Ask<'a> {
-    pub labels: LabelSet,
-    /// The full model reads every window, and each window's embedding goes here.
-    pub embeddings: Option<&'a mut dyn FnMut(&[f32])>,
-}
+/// Receives the embedding of each window.
+pub(crate) type Embeddings<'a> = &'a mut dyn FnMut(&[f32]);
 
 /// Buffers of one check.
 #[derive(Debug, Default)]
@@ -64,54 +58,24 @@ impl TextScores {
         self.tiers
     }
 
-    /// The score of a label that reaches its tier's threshold, and that threshold; else the largest score, with the
-    /// threshold it does not reach.
-    pub(crate) fn against(&self, label: usize, thresholds: Thresholds) -> (bool, f32, f64) {
-        let of = |scores: &[f32; COUNT]| scores.get(label).copied().unwrap_or(0.0);
-        let (screen, full) = (of(&self.screen), of(&self.full));
-        if full > 0.0 && f64::from(full) >= thresholds.full {
-            (true, full, thresholds.full)
-        } else if screen > 0.0 && f64::from(screen) >= thresholds.screen {
-            (true, screen, thresholds.screen)
-        } else {
-            (false, self.get(label), if full > 0.0 { thresholds.full } else { thresholds.screen })
-        }
-    }
-
-    fn merge(&mut self, window: usize, probabilities: &[f32; COUNT], tier: Tier, settled: Settled) {
-        for (label, &probability) in probabilities.iter().enumerate() {
-            let (Some(best), Some(at)) = (self.probabilities.get_mut(label), self.windows.get_mut(label)) else {
-                continue;
-            };
+    fn merge(&mut self, window: usize, probabilities: &[f32; COUNT]) {
+        let slots = self.probabilities.iter_mut().zip(&mut self.windows);
+        for ((best, at), &probability) in slots.zip(probabilities) {
             if probability > *best {
                 *best = probability;
                 *at = u32::try_from(window).unwrap_or(u32::MAX);
             }
-            let own = match tier {
-                Tier::Full => &mut self.full,
-                Tier::Screen if settled == Settled::Benign && label != REFUSAL => continue,
-                Tier::Screen => &mut self.screen,
-            };
-            if let Some(own) = own.get_mut(label) {
-                *own = own.max(probability);
-            }
         }
     }
 }
 
-/// The probabilities that a label must reach, by the tier that gives the score.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Thresholds {
-    pub screen: f64,
-    pub full: f64,
-}
-
 impl Models {
-    /// Scores a text: the largest score of any window, so that nothing is diluted by what stands around it.
+    /// Scores a text: the largest score of any window, so that nothing is diluted by what stands around it. Where embeddings
+    /// are asked for, the full model reads every window.
     pub(crate) fn score(
         &self,
         passage: &Passage<'_>,
-        mut ask: Ask<'_>,
+        mut embeddings: Option<Embeddings<'_>>,
         deadline: Option<Instant>,
         scratch: &mut ModelScratch,
     ) -> Result<TextScores, ScoreError> {
@@ -126,17 +90,18 @@ impl Models {
             scores.unknown = small(encoded.body.iter().filter(|&&id| id == unknown).count());
         }
         open.clear();
-        if ask.embeddings.is_some() {
+        if embeddings.is_some() {
             open.extend(0..encoded.starts.len());
         } else {
             scores.tiers = scores.tiers.union(Tiers::SCREEN);
             for (window, &start) in encoded.starts.iter().enumerate() {
                 check(deadline)?;
-                let logits = inner.screen.run(&inner.encoder.bare_window(encoded, start), screen);
-                let probabilities = inner.calibration.probabilities(Tier::Screen, &logits);
-                match inner.calibration.settle(&probabilities, ask.labels) {
-                    Settled::Open => open.push(window),
-                    settled => scores.merge(window, &probabilities, Tier::Screen, settled),
+                let logits = inner.screen.run(inner.encoder.window(encoded, start), screen);
+                let probabilities = inner.calibration.screen(&logits);
+                if inner.calibration.is_open(&probabilities) {
+                    open.push(window);
+                } else {
+                    scores.merge(window, &probabilities);
                 }
             }
         }
@@ -150,11 +115,10 @@ impl Models {
             let output = inner.run(batch, deadline)?;
             let rows = output.logits.chunks_exact(COUNT);
             for (&window, logits) in windows.iter().zip(rows) {
-                let probabilities = inner.calibration.probabilities(Tier::Full, logits);
-                scores.merge(window, &probabilities, Tier::Full, Settled::Open);
+                scores.merge(window, &inner.calibration.full(logits));
             }
-            if let Some(embeddings) = ask.embeddings.as_deref_mut() {
-                output.embedding.chunks_exact(inner.dimensions.max(1)).for_each(embeddings);
+            if let Some(each) = embeddings.as_deref_mut() {
+                output.embedding.chunks_exact(inner.dimensions.max(1)).for_each(each);
             }
         }
         Ok(scores)

@@ -4,7 +4,6 @@ use super::error::ModelError;
 use crate::message::Surface;
 use crate::policy::LABELS;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -17,17 +16,16 @@ const MAX_FILE: u64 = 1 << 30;
 /// The longest window, in tokens.
 const MAX_WINDOW: usize = 8192;
 
-/// The version of the manifest that this build reads.
-const FORMAT: u32 = 1;
-
 #[derive(Debug, Deserialize)]
 pub(super) struct Manifest {
-    format: u32,
     pub name: String,
     pub version: String,
     labels: Vec<String>,
     pub files: Files,
-    pub input: Layout,
+    pub window: Window,
+    /// What stands before a text, by surface.
+    #[serde(default)]
+    pub prefixes: BTreeMap<Surface, String>,
     #[serde(default)]
     pub measured: Measured,
 }
@@ -40,27 +38,22 @@ pub(super) struct Files {
     pub calibration: Entry,
 }
 
-/// A file with its size and hash.
 #[derive(Debug, Deserialize)]
 pub(super) struct Entry {
-    file: String,
+    pub path: String,
     bytes: u64,
-    sha256: String,
+    blake3: String,
 }
 
-/// How a text is laid out in windows.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Layout {
-    /// Tokens of a window, with everything that stands around the text.
-    pub max_tokens: usize,
-    /// How many tokens of the text two neighboring windows share.
+/// How long text is cut.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) struct Window {
+    /// Tokens of a window, the special ones, the prefix and the context included.
+    pub tokens: usize,
+    /// How many tokens of the text two neighbors share.
     pub overlap: usize,
     /// At most so many tokens of the request that a text answers.
-    pub max_context: usize,
-    /// What stands before a text, by surface.
-    pub prefixes: BTreeMap<Surface, String>,
-    /// The surfaces that are judged with the request.
-    pub with_context: Vec<Surface>,
+    pub context: usize,
 }
 
 /// What the models were measured on.
@@ -88,15 +81,11 @@ impl Folder {
         let invalid = |reason: String| ModelError::Invalid { path: file.clone(), reason };
         let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
         check_labels(&manifest.labels)?;
-        if manifest.format != FORMAT {
-            return Err(invalid(format!("it has format {}, and this build reads {FORMAT}", manifest.format)));
-        }
+        let window = manifest.window;
         // Half of a window is left for the text whatever stands around it, so that windows always advance.
-        let Layout { max_tokens, overlap, max_context, .. } = manifest.input;
-        if max_tokens > MAX_WINDOW || max_tokens < 2 * max_context.saturating_add(overlap).max(4) {
-            let reason = format!(
-                "windows of {max_tokens} tokens do not hold {overlap} of overlap and {max_context} of context"
-            );
+        if window.tokens > MAX_WINDOW || window.tokens < 2 * (window.context + window.overlap).max(4) {
+            let Window { tokens, overlap, context } = window;
+            let reason = format!("windows of {tokens} tokens do not hold {overlap} of overlap and {context} of context");
             return Err(invalid(reason));
         }
         let hash = blake3::hash(&bytes).to_hex().to_string();
@@ -105,14 +94,14 @@ impl Folder {
 
     /// The place of a file.
     pub(super) fn path(&self, entry: &Entry) -> PathBuf {
-        self.path.join(&entry.file)
+        self.path.join(&entry.path)
     }
 
     /// A file's content, verified.
     pub(super) fn read(&self, entry: &Entry) -> Result<Vec<u8>, ModelError> {
-        let plain = Path::new(&entry.file).file_name().is_some_and(|name| name == entry.file.as_str());
+        let plain = Path::new(&entry.path).file_name().is_some_and(|name| name == entry.path.as_str());
         if !plain {
-            let reason = format!("`{}` is not the name of a file beside it", entry.file);
+            let reason = format!("`{}` is not the name of a file beside it", entry.path);
             return Err(ModelError::Invalid { path: self.path.join(MANIFEST), reason });
         }
         let path = self.path(entry);
@@ -122,17 +111,11 @@ impl Folder {
             return Err(ModelError::Size { path, expected: entry.bytes, found });
         }
         let bytes = read(&path, MAX_FILE)?;
-        let hash = Sha256::digest(&bytes);
-        if !hash.iter().map(|byte| format!("{byte:02x}")).eq(hex_pairs(&entry.sha256)) {
+        if blake3::hash(&bytes).to_hex().as_str() != entry.blake3 {
             return Err(ModelError::Hash { path });
         }
         Ok(bytes)
     }
-}
-
-/// A text two bytes at a time.
-fn hex_pairs(text: &str) -> impl Iterator<Item = &str> {
-    (0..text.len()).step_by(2).map(|at| text.get(at..at + 2).unwrap_or(""))
 }
 
 fn check_labels(labels: &[String]) -> Result<(), ModelError> {

@@ -28,16 +28,16 @@ mod tokens;
 
 pub use backend::BackendKind;
 pub use calibration::{OperatingPoint, Threshold};
-pub(crate) use calibration::{COUNT, LabelSet};
+pub(crate) use calibration::COUNT;
 pub use cascade::TextScores;
-pub(crate) use cascade::{Ask, ModelScratch, Thresholds};
+pub(crate) use cascade::ModelScratch;
 pub use error::{ModelError, ScoreError};
-pub(crate) use tokens::Passage;
+pub(crate) use tokens::{Passage, takes_context};
 
 use crate::message::Surface;
 use crate::policy::LABELS;
 use backend::{Backend, Batch};
-use calibration::{Calibration, Tier};
+use calibration::Calibration;
 use manifest::{Folder, MANIFEST, Measured};
 use screen::Screen;
 use std::fmt;
@@ -83,7 +83,7 @@ impl Models {
         let folder = Folder::open(folder.as_ref())?;
         let files = &folder.manifest.files;
         let invalid = |entry, reason| ModelError::Invalid { path: folder.path(entry), reason };
-        let encoder = Encoder::new(&folder.read(&files.tokenizer)?, &folder.manifest.input)
+        let encoder = Encoder::new(&folder.read(&files.tokenizer)?, &folder.manifest)
             .map_err(|reason| invalid(&files.tokenizer, reason))?;
         let calibration = Calibration::parse(&folder.read(&files.calibration)?)
             .map_err(|reason| invalid(&files.calibration, reason))?;
@@ -143,19 +143,7 @@ impl Models {
     /// The probability that a share `fpr` of benign traffic on a surface exceeds, by the label's index in [`LABELS`].
     /// `None` where nothing was measured.
     pub fn threshold(&self, label: u8, surface: Surface, fpr: f64) -> Option<Threshold> {
-        self.0.calibration.threshold(Tier::Full, label, surface, fpr)
-    }
-
-    /// The same for each tier. A tier that was not measured uses the other's.
-    pub(crate) fn thresholds(&self, label: u8, surface: Surface, fpr: f64) -> Option<Thresholds> {
-        let of = |tier| self.0.calibration.threshold(tier, label, surface, fpr).map(|it| it.value);
-        let full = of(Tier::Full)?;
-        Some(Thresholds { screen: of(Tier::Screen).unwrap_or(full), full })
-    }
-
-    /// Whether texts of a surface are judged with the request they answer.
-    pub(crate) fn takes_context(&self, surface: Surface) -> bool {
-        self.0.encoder.takes_context(surface)
+        self.0.calibration.threshold(label, surface, fpr)
     }
 
     /// Scores one text for every label, through the cascade.
@@ -164,8 +152,7 @@ impl Models {
     /// If the runtime fails.
     pub fn scores(&self, surface: Surface, text: &str, context: Option<&str>) -> Result<TextScores, ScoreError> {
         let passage = Passage { surface, text, context };
-        let ask = Ask { labels: LabelSet::ALL, embeddings: None };
-        self.score(&passage, ask, None, &mut ModelScratch::default())
+        self.score(&passage, None, None, &mut ModelScratch::default())
     }
 
     /// Whether a text lies outside what the models were measured on, and how.

@@ -1,29 +1,24 @@
-//! The screen: static embeddings of tokens and of pairs of tokens, pooled by gates, and a small network on top.
+//! The screen: static embeddings of tokens and of pairs of tokens, pooled by a gate, and a small network on top.
 //!
 //! ```text
-//! e_i    = words[t_i] + pairs[hash(t_(i-1), t_i, c_i)] + segments[s_i]   words and pairs are int8, a scale for each row
-//! w_gi   = softmax over i of (gates_g · e_i)                             what each gate looks at
-//! pooled = [ Σ_i w_1i e_i, .., Σ_i w_gi e_i, max_i e_i ]
+//! e_i    = unigram[t_i] + bigram[hash(t_(i-1), t_i)]     rows of int8, each with a scale of its own
+//! g_i    = sigmoid(gate · e_i + gate_bias)               how much the token counts
+//! pooled = [ Σ g_i e_i / Σ g_i , max_i g_i e_i ]         the mean, and what stands out
 //! logits = out · relu(hidden · pooled + hidden_bias) + out_bias
 //! ```
-//! `t_0` is `[CLS]`, then the window's text, then `[SEP]` and the context where there is one; `c_i` is 1 from that `[SEP]`
-//! on. `s_i` is the number of the surface, in its other half where `c_i` is 1. `models/recipe/screen.py` is the reference.
+//! `hash(a, b) = ((a · 0x9E3779B1) xor (b · 0x85EBCA6B)) mod 2³², its upper and lower half xored, mod the number of rows`.
+//! The first token has no pair. A window of 128 tokens costs some ten thousand multiplications.
 
 use super::calibration::COUNT;
-use super::tokens::Bare;
-use crate::message::Surface;
 use safetensors::tensor::{Dtype, SafeTensors};
-
-/// The surfaces in the order of the table of segments; reasoning is read as a response.
-const SURFACES: usize = 4;
 
 /// The tables of the screen.
 #[derive(Debug)]
 pub(super) struct Screen {
-    words: Table,
-    pairs: Table,
-    segments: Vec<f32>,
-    gates: Dense,
+    unigram: Table,
+    bigram: Table,
+    gate: Vec<f32>,
+    gate_bias: f32,
     hidden: Dense,
     out: Dense,
     width: usize,
@@ -42,16 +37,12 @@ struct Table {
 struct Dense {
     weight: Vec<f32>,
     bias: Vec<f32>,
-    columns: usize,
 }
 
 /// Buffers of one run.
 #[derive(Debug, Default)]
 pub(crate) struct ScreenScratch {
-    /// The vectors of the tokens, one behind the other.
-    tokens: Vec<f32>,
-    /// Of each token, what each gate says.
-    gates: Vec<f32>,
+    token: Vec<f32>,
     pooled: Vec<f32>,
     hidden: Vec<f32>,
 }
@@ -59,32 +50,51 @@ pub(crate) struct ScreenScratch {
 impl Screen {
     pub(super) fn load(bytes: &[u8]) -> Result<Self, String> {
         let tensors = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
-        let words = Table::load(&tensors, "words")?;
-        let pairs = Table::load(&tensors, "pairs")?;
-        let width = words.width;
-        if pairs.width != width || width == 0 || pairs.scales.is_empty() {
-            return Err(format!("words of {width} values and {} pairs of {}", pairs.scales.len(), pairs.width));
+        let unigram = Table::load(&tensors, "unigram")?;
+        let bigram = Table::load(&tensors, "bigram")?;
+        let width = unigram.width;
+        if bigram.width != width {
+            return Err(format!("rows of {width} and of {} values", bigram.width));
         }
-        let segments = floats(&tensors, "segments", 2 * SURFACES * width)?;
-        let gates = Dense::load(&tensors, "gates", width)?;
-        let hidden = Dense::load(&tensors, "hidden", (gates.bias.len() + 1) * width)?;
-        let out = Dense::load(&tensors, "out", hidden.bias.len())?;
-        if out.bias.len() != COUNT {
-            return Err(format!("it gives {} scores, and there are {COUNT} labels", out.bias.len()));
-        }
-        Ok(Self { words, pairs, segments, gates, hidden, out, width })
+        let gate = floats(&tensors, "gate", width)?;
+        let gate_bias = floats(&tensors, "gate.bias", 1)?.first().copied().unwrap_or_default();
+        let inner = tensors.tensor("hidden.bias").map_err(|error| error.to_string())?.shape().iter().product();
+        let hidden = Dense::load(&tensors, "hidden", inner, 2 * width)?;
+        let out = Dense::load(&tensors, "out", COUNT, inner)?;
+        Ok(Self { unigram, bigram, gate, gate_bias, hidden, out, width })
     }
 
     /// How many token ids the tables know.
     pub(super) fn vocabulary(&self) -> usize {
-        self.words.scales.len()
+        self.unigram.scales.len()
     }
 
     /// The logits of one window.
-    pub(super) fn run(&self, window: &Bare<'_>, scratch: &mut ScreenScratch) -> [f32; COUNT] {
-        self.embed(window, scratch);
-        self.pool(scratch);
-        let ScreenScratch { pooled, hidden, .. } = scratch;
+    pub(super) fn run(&self, ids: impl Iterator<Item = u32>, scratch: &mut ScreenScratch) -> [f32; COUNT] {
+        let ScreenScratch { token, pooled, hidden } = scratch;
+        pooled.clear();
+        pooled.resize(self.width, 0.0);
+        pooled.resize(2 * self.width, f32::NEG_INFINITY);
+        let (mean, top) = pooled.split_at_mut(self.width);
+        let (mut total, mut before) = (0.0, None);
+        for id in ids {
+            token.clear();
+            token.resize(self.width, 0.0);
+            self.unigram.add(id as usize, token);
+            if let Some(before) = before {
+                self.bigram.add(hash(before, id) % self.bigram.scales.len().max(1), token);
+            }
+            before = Some(id);
+            let gate = sigmoid(dot(&self.gate, token) + self.gate_bias);
+            total += gate;
+            for ((value, mean), top) in token.iter().zip(&mut *mean).zip(&mut *top) {
+                *mean += gate * value;
+                *top = top.max(gate * value);
+            }
+        }
+        for value in &mut *mean {
+            *value /= f32::max(total, 1e-6);
+        }
         hidden.clear();
         hidden.extend(self.hidden.rows(pooled).map(|value| value.max(0.0)));
         let mut logits = [0.0; COUNT];
@@ -92,60 +102,6 @@ impl Screen {
             *slot = value;
         }
         logits
-    }
-
-    fn embed(&self, window: &Bare<'_>, scratch: &mut ScreenScratch) {
-        let ScreenScratch { tokens, gates, .. } = scratch;
-        tokens.clear();
-        gates.clear();
-        let segment = match window.surface {
-            Surface::Request => 0,
-            Surface::Response | Surface::Reasoning => 1,
-            Surface::ToolCall => 2,
-            Surface::ToolResult => 3,
-        };
-        let text = std::iter::once(window.cls).chain(window.part.iter().copied()).map(|id| (id, 0));
-        let separator = (!window.context.is_empty()).then_some(window.sep);
-        let context = separator.into_iter().chain(window.context.iter().copied()).map(|id| (id, 1));
-        let mut before = 0;
-        for (id, in_context) in text.chain(context) {
-            let at = tokens.len();
-            let segment = segment + SURFACES * in_context as usize;
-            tokens.extend(self.segments.iter().skip(segment * self.width).take(self.width));
-            let token = tokens.get_mut(at..).unwrap_or_default();
-            self.words.add(id as usize, token);
-            self.pairs.add(hash(before, id, in_context) % self.pairs.scales.len(), token);
-            gates.extend(self.gates.rows(token));
-            before = id;
-        }
-    }
-
-    /// Every gate's weighted mean, and the largest value in each dimension.
-    fn pool(&self, scratch: &mut ScreenScratch) {
-        let ScreenScratch { tokens, gates, pooled, .. } = scratch;
-        let count = self.gates.bias.len();
-        pooled.clear();
-        pooled.resize(count * self.width, 0.0);
-        pooled.resize((count + 1) * self.width, f32::NEG_INFINITY);
-        for (gate, mean) in pooled.chunks_exact_mut(self.width).take(count).enumerate() {
-            let weights = || gates.iter().skip(gate).step_by(count.max(1));
-            let top = weights().copied().fold(f32::NEG_INFINITY, f32::max);
-            let mut total = 0.0;
-            for (token, weight) in tokens.chunks_exact(self.width).zip(weights()) {
-                let weight = (weight - top).exp();
-                total += weight;
-                for (mean, value) in mean.iter_mut().zip(token) {
-                    *mean += weight * value;
-                }
-            }
-            mean.iter_mut().for_each(|value| *value /= total);
-        }
-        let Some(peak) = pooled.chunks_exact_mut(self.width).next_back() else { return };
-        for token in tokens.chunks_exact(self.width) {
-            for (peak, value) in peak.iter_mut().zip(token) {
-                *peak = peak.max(*value);
-            }
-        }
     }
 }
 
@@ -158,7 +114,7 @@ impl Table {
         if rows == 0 || width == 0 {
             return Err(format!("`{name}` is empty"));
         }
-        let scales = floats(tensors, &format!("{name}_scale"), rows)?;
+        let scales = floats(tensors, &format!("{name}.scale"), rows)?;
         let rows = tensor.data().iter().map(|byte| byte.cast_signed()).collect();
         Ok(Self { rows, scales, width })
     }
@@ -174,16 +130,14 @@ impl Table {
 }
 
 impl Dense {
-    fn load(tensors: &SafeTensors<'_>, name: &str, columns: usize) -> Result<Self, String> {
-        let bias = tensors.tensor(&format!("{name}_bias")).map_err(|error| error.to_string())?;
-        let rows = bias.shape().iter().product();
-        let bias = floats(tensors, &format!("{name}_bias"), rows)?;
-        let weight = floats(tensors, &format!("{name}_weight"), rows.saturating_mul(columns))?;
-        Ok(Self { weight, bias, columns })
+    fn load(tensors: &SafeTensors<'_>, name: &str, rows: usize, columns: usize) -> Result<Self, String> {
+        let weight = floats(tensors, &format!("{name}.weight"), rows * columns)?;
+        let bias = floats(tensors, &format!("{name}.bias"), rows)?;
+        Ok(Self { weight, bias })
     }
 
     fn rows<'a>(&'a self, input: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
-        let rows = self.weight.chunks_exact(self.columns.max(1));
+        let rows = self.weight.chunks_exact(input.len().max(1));
         rows.zip(&self.bias).map(move |(row, bias)| dot(row, input) + bias)
     }
 }
@@ -203,10 +157,13 @@ fn floats(tensors: &SafeTensors<'_>, name: &str, len: usize) -> Result<Vec<f32>,
     }
 }
 
-/// Of two neighboring tokens, and of whether they belong to the context: sixteen bits.
-fn hash(before: u32, id: u32, context: u32) -> usize {
-    let mixed = before.wrapping_mul(0x9E37_79B1) ^ id.wrapping_mul(0x85EB_CA77) ^ context.wrapping_mul(0xC2B2_AE3D);
-    ((mixed ^ mixed >> 15).wrapping_mul(0x2C1B_3C6D) >> 16) as usize
+fn hash(before: u32, id: u32) -> usize {
+    let mixed = before.wrapping_mul(0x9E37_79B1) ^ id.wrapping_mul(0x85EB_CA6B);
+    (mixed ^ mixed >> 16) as usize
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
 }
 
 /// Summed in eight lanes, which the compiler turns into vector instructions; one running sum it may not.

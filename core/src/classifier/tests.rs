@@ -2,7 +2,6 @@
 //! says that only the second is meant.
 
 use super::*;
-use sha2::{Digest, Sha256};
 use std::time::{Duration, Instant};
 
 fn folder() -> PathBuf {
@@ -40,32 +39,12 @@ fn the_screen_settles_what_is_plain_and_the_full_model_the_rest() {
 }
 
 #[test]
-fn a_refusal_matters_to_the_band_only_where_it_is_asked_for() {
+fn a_refusal_opens_no_window() {
     assert_eq!(LABELS[calibration::REFUSAL], "refusal");
     let models = models();
-    for (asked, tiers) in [("unsafe", ["screen"].as_slice()), ("refusal", &["screen", "full"])] {
-        let mut ask = Ask::default();
-        ask.labels.insert(label(asked) as u8);
-        let passage = Passage { surface: Surface::Response, text: "who cannot tell", context: None };
-        let scores = models.score(&passage, ask, None, &mut ModelScratch::default()).unwrap();
-        assert_eq!(scores.tiers().names().collect::<Vec<_>>(), tiers);
-    }
-}
-
-#[test]
-fn each_tier_has_thresholds_of_its_own_and_below_the_band_nothing_is_reached() {
-    let models = models();
-    let thresholds = models.thresholds(label("weapons_conventional") as u8, Surface::Response, 0.01).unwrap();
-    assert_eq!(thresholds, Thresholds { screen: 0.5, full: 0.6 });
-    let against = |text: &str, thresholds| {
-        let scores = models.scores(Surface::Response, text, None).unwrap();
-        scores.against(label("weapons_conventional"), thresholds)
-    };
-    let low = Thresholds { screen: 1e-6, full: 1e-6 };
-    assert!(!against("the bread", low).0);
-    assert!(against("the knife", low).0);
-    assert!(against("the bomb", thresholds).0 && against("the dagger", thresholds).0);
-    assert!(!against("the knife", thresholds).0);
+    let scores = models.scores(Surface::Response, "who cannot tell", None).unwrap();
+    assert_eq!(scores.tiers().names().collect::<Vec<_>>(), ["screen"]);
+    assert_eq!(scores.get(label("refusal")), 0.5);
 }
 
 #[test]
@@ -132,11 +111,10 @@ fn pieces_of_long_text_give_the_tokens_of_the_whole() {
 fn a_deadline_that_has_passed_stops_the_run() {
     let models = models();
     let passage = Passage { surface: Surface::Request, text: "a knife", context: None };
-    let ask = || Ask { labels: LabelSet::ALL, embeddings: None };
     let past = Instant::now().checked_sub(Duration::from_secs(1));
     let mut scratch = ModelScratch::default();
-    assert_eq!(models.score(&passage, ask(), past, &mut scratch), Err(ScoreError::Late));
-    assert!(models.score(&passage, ask(), None, &mut scratch).is_ok());
+    assert_eq!(models.score(&passage, None, past, &mut scratch), Err(ScoreError::Late));
+    assert!(models.score(&passage, None, None, &mut scratch).is_ok());
 }
 
 #[test]
@@ -186,10 +164,9 @@ fn changed(file: &str, change: impl Fn(Vec<u8>) -> Option<Vec<u8>>, listed: bool
                 let mut value: serde_json::Value =
                     serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
                 for (_, entry) in value["files"].as_object_mut().unwrap() {
-                    if entry["file"] == file {
+                    if entry["path"] == file {
                         entry["bytes"] = bytes.len().into();
-                        let hash = Sha256::digest(&bytes);
-                        entry["sha256"] = hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+                        entry["blake3"] = blake3::hash(&bytes).to_hex().to_string().into();
                     }
                 }
                 std::fs::write(&manifest, value.to_string()).unwrap();
@@ -232,7 +209,7 @@ fn each_problem_has_its_own_error() {
     assert!(matches!(order, ModelError::Labels(_)));
     let outside = changed(MANIFEST, replaced("\"full.onnx\"", "\"../full.onnx\""), false);
     assert!(shown(outside).contains("is not the name of a file beside it"));
-    let windows = changed(MANIFEST, replaced("\"max_tokens\": 16", "\"max_tokens\": 10"), false);
+    let windows = changed(MANIFEST, replaced("\"tokens\": 16", "\"tokens\": 10"), false);
     assert!(shown(windows).contains("windows of 10 tokens"));
     let larger = changed("tokenizer.json", replaced("\"##ing\": 54", "\"##ing\": 54, \"extra\": 55"), true);
     assert!(matches!(larger, ModelError::Tokenizer { model: "screen", .. }), "{larger}");

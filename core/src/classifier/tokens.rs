@@ -7,8 +7,8 @@
 //! The prefix tells the model what it reads. `models/recipe/common.py` encodes in the same way, and a test on the shipped
 //! models holds the two to one another.
 
-use super::manifest::Layout;
-use crate::message::{Surface, Surfaces};
+use super::manifest::{Manifest, Window};
+use crate::message::Surface;
 use tokenizers::Tokenizer;
 use unicode_normalization::UnicodeNormalization;
 
@@ -24,9 +24,7 @@ pub(super) struct Encoder {
     pub(super) pad: u32,
     pub(super) unknown: Option<u32>,
     prefixes: [Vec<u32>; 5],
-    layout: Layout,
-    /// The surfaces that are judged with the request they answer.
-    with_context: Surfaces,
+    window: Window,
 }
 
 /// A text to be scored, and what it is.
@@ -36,16 +34,6 @@ pub(crate) struct Passage<'a> {
     pub text: &'a str,
     /// The request that it answers.
     pub context: Option<&'a str>,
-}
-
-/// A window in the pieces that the screen tells apart.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bare<'a> {
-    pub cls: u32,
-    pub sep: u32,
-    pub part: &'a [u32],
-    pub context: &'a [u32],
-    pub surface: Surface,
 }
 
 /// The tokens of a passage and where its windows begin.
@@ -60,7 +48,7 @@ pub(crate) struct Encoded {
 }
 
 impl Encoder {
-    pub(super) fn new(bytes: &[u8], layout: &Layout) -> Result<Self, String> {
+    pub(super) fn new(bytes: &[u8], manifest: &Manifest) -> Result<Self, String> {
         let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| error.to_string())?;
         tokenizer.with_padding(None).with_truncation(None).map_err(|error| error.to_string())?;
         // A text that spells `[SEP]` out must not end its window.
@@ -68,13 +56,9 @@ impl Encoder {
         let id = |token: &str| tokenizer.token_to_id(token).ok_or_else(|| format!("it has no token `{token}`"));
         let (cls, sep, pad) = (id("[CLS]")?, id("[SEP]")?, id("[PAD]")?);
         let unknown = tokenizer.token_to_id("[UNK]");
-        let mut with_context: Surfaces = layout.with_context.iter().copied().collect();
-        if with_context.contains(Surface::Response) {
-            with_context = with_context.with(Surface::Reasoning);
-        }
         let mut encoder =
-            Self { tokenizer, cls, sep, pad, unknown, prefixes: Default::default(), layout: layout.clone(), with_context };
-        for (&surface, prefix) in &layout.prefixes {
+            Self { tokenizer, cls, sep, pad, unknown, prefixes: Default::default(), window: manifest.window };
+        for (&surface, prefix) in &manifest.prefixes {
             let mut encoded = Encoded::default();
             encoder.tokens(prefix, usize::MAX, &mut encoded.normalized, &mut encoded.body)?;
             if let Some(slot) = encoder.prefixes.get_mut(surface as usize) {
@@ -93,7 +77,7 @@ impl Encoder {
         if reasoning.is_empty() {
             reasoning.clone_from(response);
         }
-        if Surface::ALL.iter().any(|&surface| encoder.room(surface, layout.max_context) <= layout.overlap) {
+        if Surface::ALL.iter().any(|&surface| encoder.room(surface, manifest.window.context) <= manifest.window.overlap) {
             return Err("its prefixes leave no room for text in a window".to_string());
         }
         Ok(encoder)
@@ -111,13 +95,13 @@ impl Encoder {
         context.clear();
         starts.clear();
         self.tokens(passage.text, usize::MAX, normalized, body)?;
-        if let Some(request) = passage.context.filter(|_| self.with_context.contains(passage.surface)) {
-            self.tokens(request, self.layout.max_context, normalized, context)?;
+        if let Some(request) = passage.context.filter(|_| takes_context(passage.surface)) {
+            self.tokens(request, self.window.context, normalized, context)?;
         }
         let room = self.room(passage.surface, context.len());
         starts.push(0);
         if body.len() > room {
-            let step = room.saturating_sub(self.layout.overlap).max(1);
+            let step = room.saturating_sub(self.window.overlap).max(1);
             let last = body.len() - room;
             starts.extend((1..).map(|number| number * step).take_while(|&start| start < last));
             // The last window ends where the text ends.
@@ -131,23 +115,14 @@ impl Encoder {
     /// The ids of one window.
     pub(super) fn window<'a>(&'a self, encoded: &'a Encoded, start: usize) -> impl Iterator<Item = u32> + 'a {
         let prefix = self.prefixes.get(encoded.surface as usize);
+        let body = encoded.body.iter().skip(start).take(encoded.room);
         let tail = (!encoded.context.is_empty()).then_some(self.sep);
         std::iter::once(self.cls)
             .chain(prefix.into_iter().flatten().copied())
-            .chain(encoded.part(start).iter().copied())
+            .chain(body.copied())
             .chain(std::iter::once(self.sep))
             .chain(encoded.context.iter().copied())
             .chain(tail)
-    }
-
-    /// The same window as the screen reads it: the prefix is told by the surface, and nothing closes it.
-    pub(super) fn bare_window<'a>(&'a self, encoded: &'a Encoded, start: usize) -> Bare<'a> {
-        Bare { cls: self.cls, sep: self.sep, part: encoded.part(start), context: &encoded.context, surface: encoded.surface }
-    }
-
-    /// Whether a surface is judged with the request it answers.
-    pub(super) fn takes_context(&self, surface: Surface) -> bool {
-        self.with_context.contains(surface)
     }
 
     /// The bytes of the text that a window covers. It is tokenized once more, word by word, which only a finding asks for.
@@ -181,7 +156,7 @@ impl Encoder {
     fn room(&self, surface: Surface, context: usize) -> usize {
         let prefix = self.prefixes.get(surface as usize).map_or(0, Vec::len);
         let tail = if context > 0 { context + 1 } else { 0 };
-        self.layout.max_tokens.saturating_sub(2 + prefix + tail)
+        self.window.tokens.saturating_sub(2 + prefix + tail)
     }
 
     /// Adds the tokens of a text, at most `max` of them.
@@ -201,27 +176,20 @@ impl Encoder {
 
 impl Default for Encoded {
     fn default() -> Self {
-        Self {
-            body: Vec::new(),
-            context: Vec::new(),
-            starts: Vec::new(),
-            room: 0,
-            surface: Surface::Request,
-            normalized: String::new(),
-        }
+        let (body, context, starts) = (Vec::new(), Vec::new(), Vec::new());
+        Self { body, context, starts, room: 0, surface: Surface::Request, normalized: String::new() }
     }
 }
 
 impl Encoded {
-    /// The tokens of the text that lie in a window.
-    fn part(&self, start: usize) -> &[u32] {
-        let end = (start + self.room).min(self.body.len());
-        self.body.get(start..end).unwrap_or_default()
-    }
-
     pub(crate) fn room(&self) -> usize {
         self.room
     }
+}
+
+/// Whether a text is judged together with the request it answers, or the task it serves.
+pub(crate) fn takes_context(surface: Surface) -> bool {
+    matches!(surface, Surface::Response | Surface::Reasoning | Surface::ToolCall)
 }
 
 /// What the models see of a text: NFKC without invisible characters. The tokenizer does the rest.

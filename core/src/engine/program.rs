@@ -4,6 +4,7 @@ use super::matcher::{Matcher, build_regex};
 use super::personal::PersonalKinds;
 use super::scores::{Classifier, reads_labels};
 use super::secrets::SecretKinds;
+use crate::classifier::takes_context;
 use crate::message::{Surface, Surfaces};
 use crate::policy::{
     ArgumentTest, Atom, Condition, Kind, Op, Place, Policy, PolicyData, Rule, Scope, ScopeTest, TextTest,
@@ -148,7 +149,7 @@ impl Plan {
         response: &mut Wanted,
     ) -> Self {
         let mut plan = Self::default();
-        let with_request = classifier.is_some_and(|it| it.models.takes_context(surface));
+        let with_request = classifier.is_some() && takes_context(surface);
         plan.request |= with_request && classifier.is_some_and(|it| it.all);
         for (index, rule) in data.rules.iter().enumerate() {
             if !rule.on.contains(surface) {

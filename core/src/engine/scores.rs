@@ -6,7 +6,7 @@ mod tests;
 
 use super::judge::{Judge, Parts, Reading};
 use super::program::conditions;
-use crate::classifier::{Ask, COUNT, LabelSet, ModelScratch, Models, Passage, ScoreError, TextScores, Thresholds};
+use crate::classifier::{COUNT, ModelScratch, Models, Passage, ScoreError, TextScores};
 use crate::message::Surface;
 use crate::policy::{Atom, Condition, LABELS, Place, PolicyData, Rule, Threshold, Truth};
 use crate::span::Span;
@@ -17,8 +17,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Classifier {
     pub models: Models,
     /// By atom and surface: the score that an operating point stands for.
-    thresholds: Vec<[Option<Thresholds>; 5]>,
-    asked: LabelSet,
+    thresholds: Vec<[Option<f64>; 5]>,
     /// How long the models may take for one check.
     deadline: Option<Duration>,
     /// Whether every label is scored, whatever the policy asks.
@@ -37,20 +36,18 @@ impl Classifier {
         all: bool,
     ) -> Result<Self, (&'static str, Surface)> {
         let mut thresholds = vec![[None; 5]; data.atoms.len()];
-        let mut asked = if all { LabelSet::ALL } else { LabelSet::default() };
         for (atom, by_surface) in data.atoms.iter().zip(&mut thresholds) {
             let Atom::Label { label, threshold, .. } = atom else { continue };
-            asked.insert(*label);
             let Threshold::AtFpr(rate) = threshold else { continue };
             for (&surface, slot) in Surface::ALL.iter().zip(by_surface) {
                 let name = LABELS.get(usize::from(*label)).copied().unwrap_or("");
-                *slot = Some(models.thresholds(*label, surface, *rate).ok_or((name, surface))?);
+                *slot = Some(models.threshold(*label, surface, *rate).ok_or((name, surface))?.value);
             }
         }
-        Ok(Self { models, thresholds, asked, deadline, all })
+        Ok(Self { models, thresholds, deadline, all })
     }
 
-    fn threshold(&self, atom: u32, surface: Surface) -> Option<Thresholds> {
+    fn threshold(&self, atom: u32, surface: Surface) -> Option<f64> {
         self.thresholds.get(atom as usize)?.get(surface as usize).copied().flatten()
     }
 }
@@ -131,15 +128,13 @@ impl Judge<'_> {
         place: Place,
         scores: &TextScores,
     ) -> (bool, f32, f64) {
+        let score = scores.get(label);
         match threshold {
-            Threshold::Score(compare) => {
-                let score = scores.get(label);
-                (compare.holds(f64::from(score)), score, compare.bound())
-            }
+            Threshold::Score(compare) => (compare.holds(f64::from(score)), score, compare.bound()),
             Threshold::AtFpr(_) => {
                 let surface = self.surface_of(self.slot(place, Reading::Whole).0);
-                let thresholds = self.classifier.and_then(|it| it.threshold(index, surface));
-                thresholds.map_or((false, scores.get(label), f64::NAN), |it| scores.against(label, it))
+                let bound = self.classifier.and_then(|it| it.threshold(index, surface)).unwrap_or(f64::INFINITY);
+                (f64::from(score) >= bound, score, bound)
             }
         }
     }
@@ -177,8 +172,7 @@ impl Judge<'_> {
             }
         };
         let passage = Passage { surface, text, context };
-        let ask = Ask { labels: classifier.asked, embeddings: None };
-        let scored = classifier.models.score(&passage, ask, *deadline, scratch);
+        let scored = classifier.models.score(&passage, None, *deadline, scratch);
         if let Ok(scores) = &scored {
             scans.scores.tiers = scans.scores.tiers.union(scores.tiers);
             if slot == Slot::Judged && scans.scores.unverified.is_none() {

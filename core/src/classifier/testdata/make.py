@@ -1,14 +1,14 @@
 """Makes the models of the tests: a vocabulary of a few words, and tables that say what each word means.
 
-Needs numpy, onnx and safetensors. The files are committed, so that the tests need no Python.
+Needs blake3, numpy, onnx and safetensors. The files are committed, so that the tests need no Python.
 """
 
-import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import onnx
+from blake3 import blake3
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
@@ -44,18 +44,17 @@ def table(rows: list[tuple[str, str, int]]) -> np.ndarray:
 
 
 def screen() -> None:
-    # The value of a word for a label, from 0 for -8 to 16 for 8; the peak over tokens is read back as the logit.
+    # The value of a word for a label, from 0 for -8 to 16 for 8; the maximum over tokens is read back as the logit.
     values = table(SCREEN) + 8
     zeros = np.zeros
-    peak = np.concatenate([zeros((WIDTH, WIDTH)), np.eye(WIDTH)], axis=1).astype(np.float32)
+    identity = np.concatenate([zeros((WIDTH, WIDTH)), np.eye(WIDTH)], axis=1).astype(np.float32)
     save_file(
         {
-            "words": values.astype(np.int8), "words_scale": np.ones(len(WORDS), dtype=np.float32),
-            "pairs": zeros((16, WIDTH), dtype=np.int8), "pairs_scale": np.ones(16, dtype=np.float32),
-            "segments": zeros((8, WIDTH), dtype=np.float32),
-            "gates_weight": zeros((1, WIDTH), dtype=np.float32), "gates_bias": zeros(1, dtype=np.float32),
-            "hidden_weight": peak, "hidden_bias": zeros(WIDTH, dtype=np.float32),
-            "out_weight": np.eye(WIDTH, dtype=np.float32), "out_bias": np.full(WIDTH, -8, dtype=np.float32),
+            "unigram": values.astype(np.int8), "unigram.scale": np.ones(len(WORDS), dtype=np.float32),
+            "bigram": zeros((16, WIDTH), dtype=np.int8), "bigram.scale": np.ones(16, dtype=np.float32),
+            "gate": zeros(WIDTH, dtype=np.float32), "gate.bias": np.full(1, 30, dtype=np.float32),
+            "hidden.weight": identity, "hidden.bias": zeros(WIDTH, dtype=np.float32),
+            "out.weight": np.eye(WIDTH, dtype=np.float32), "out.bias": np.full(WIDTH, -8, dtype=np.float32),
         },
         HERE / "screen.safetensors",
     )  # fmt: skip
@@ -125,10 +124,8 @@ def calibration() -> None:
         {"fpr": 0.001, "threshold": 0.9, "recall": 0.7, "benign": 1000},
     ]
     write("calibration.json", {
-        "version": 1, "labels": LABELS, "scaling": {"full": scales, "screen": scales},
-        "cascade": {"low": 0.2, "high": 0.8},
+        "full": scales, "screen": scales, "cascade": {"low": 0.2, "high": 0.8},
         "operating_points": {label: {"request": points(0), "response": points(0.1), "any": points(0.05)} for label in LABELS},
-        "screen_operating_points": {label: {"any": points(0)} for label in LABELS},
     })  # fmt: skip
 
 
@@ -136,14 +133,11 @@ def manifest() -> None:
     names = {"screen": "screen.safetensors", "full": "full.onnx", "tokenizer": "tokenizer.json", "calibration": "calibration.json"}
     def entry(name: str) -> dict:
         data = (HERE / name).read_bytes()
-        return {"file": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        return {"path": name, "bytes": len(data), "blake3": blake3(data).hexdigest()}
     write("manifest.json", {
-        "format": 1, "name": "test", "version": "1", "labels": LABELS, "files": {key: entry(name) for key, name in names.items()},
-        "input": {
-            "max_tokens": 16, "overlap": 4, "max_context": 4,
-            "prefixes": {"request": "request:", "response": "response:", "tool_call": "call:", "tool_result": "result:"},
-            "with_context": ["response", "tool_call"],
-        },
+        "name": "test", "version": "1", "labels": LABELS, "files": {key: entry(name) for key, name in names.items()},
+        "window": {"tokens": 16, "overlap": 4, "context": 4},
+        "prefixes": {"request": "request:", "response": "response:", "tool_call": "call:", "tool_result": "result:"},
         "measured": {"tokens": 200, "unknown": 0.5},
     })  # fmt: skip
 
