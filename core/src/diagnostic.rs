@@ -139,6 +139,8 @@ codes! {
     ExampleMisjudged = "BL0604", Error;
     /// An example that cannot be judged until a model is loaded.
     ExampleNotJudged = "BL0605", Note;
+    /// An example that the models get wrong.
+    ExampleMissedByModels = "BL0606", Warning;
 
     /// A clause that no message can trigger.
     ClauseUnreachable = "BL0701", Error;

@@ -5,7 +5,7 @@
 use brightline::compiler::{Compiled, Compiler};
 use brightline::diagnostic::{Code, Diagnostic};
 use brightline::span::Source;
-use brightline::{artifact, spec};
+use brightline::{Models, artifact, spec};
 use brightline_tests::root;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -94,6 +94,9 @@ fn special() -> Vec<Diagnostic> {
     out.extend(compiler.file(overlay).diagnostics);
     out.extend(compiler.text("pigeons.md", pigeons(7)).diagnostics);
     out.extend(against());
+    let models = Models::load(root().join("core/src/classifier/testdata")).unwrap();
+    let text = "## A {#a authority=user}\n\nWhy.\n\n~~~rule\non = [\"request\"]\nwhen = 'label(\"hate\") > 0.5'\n~~~\n\n~~~examples\nhits: request: hello\n~~~\n";
+    out.extend(Compiler::without_files().with_models(models).text("models.md", text).diagnostics);
     out
 }
 

@@ -63,6 +63,8 @@ pub(crate) struct LintArgs {
     /// With --against: bring the policy's source lines and fingerprints up to date
     #[arg(long, requires = "against")]
     pub(crate) write: bool,
+    #[command(flatten)]
+    pub(crate) models: ModelArgs,
     /// Treat warnings as errors
     #[arg(long)]
     pub(crate) strict: bool,
@@ -78,9 +80,26 @@ pub(crate) struct LintArgs {
 pub(crate) struct CompileArgs {
     /// The policy
     pub(crate) policy: String,
+    #[command(flatten)]
+    pub(crate) models: ModelArgs,
     /// Where to write the artifact
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
+}
+
+/// Which models decide labels.
+#[derive(Args)]
+pub(crate) struct ModelArgs {
+    /// The folder of models; without it `BRIGHTLINE_MODELS`, then `models/` beside the policy or the program
+    #[arg(long, value_name = "DIR")]
+    pub(crate) models: Option<PathBuf>,
+    /// Leave labels undecided, whatever models there are
+    #[arg(long, conflicts_with = "models")]
+    pub(crate) no_models: bool,
+    /// Run the full model on ONNX Runtime, its library at `ORT_DYLIB_PATH`
+    #[cfg(feature = "onnxruntime")]
+    #[arg(long)]
+    pub(crate) onnxruntime: bool,
 }
 
 /// Which policy, under which settings.
@@ -92,6 +111,11 @@ pub(crate) struct PolicyArgs {
     /// Settings of the deployment, in TOML
     #[arg(long, value_name = "FILE")]
     pub(crate) settings: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) models: ModelArgs,
+    /// How long the models may take for one message, in milliseconds; what they have not scored by then counts as failed
+    #[arg(long, value_name = "MS")]
+    pub(crate) deadline: Option<u64>,
 }
 
 #[derive(Args)]
@@ -114,6 +138,9 @@ pub(crate) struct ExplainArgs {
     /// Tags of the context
     #[arg(long, value_delimiter = ',')]
     pub(crate) tags: Vec<String>,
+    /// Show the models' probability for every label
+    #[arg(long)]
+    pub(crate) scores: bool,
     /// Print the verdict as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -156,6 +183,9 @@ pub(crate) struct ScoreArgs {
     /// How many threads; all cores without it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
+    /// Add the models' probability for every label, also where nothing was found
+    #[arg(long)]
+    pub(crate) scores: bool,
     /// No progress bar and no summary
     #[arg(short, long)]
     pub(crate) quiet: bool,

@@ -12,7 +12,7 @@ use std::io::{Read, Write};
 const WIDTH: usize = 96;
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<Outcome, Stop> {
-    let guard = check::guard(&args.policy)?;
+    let guard = check::guard(&args.policy, args.scores)?;
     let text = if args.text == "-" {
         let mut bytes = Vec::new();
         std::io::stdin().read_to_end(&mut bytes)?;
@@ -104,6 +104,17 @@ fn show(out: &mut impl Write, verdict: &Verdict, input: &Input<'_>) -> Result<()
                 writeln!(out, "  {line}")?;
             }
         }
+    }
+    if !verdict.scores.is_empty() {
+        writeln!(out, "\n{}", styled(BOLD, "Scores"))?;
+        let mut scores = verdict.scores.clone();
+        scores.sort_by(|a, b| b.1.total_cmp(&a.1));
+        for (label, score) in scores {
+            writeln!(out, "  {score:.4}  {label}")?;
+        }
+    }
+    if let Some(how) = verdict.unverified {
+        writeln!(out, "\nOutside what the models were measured on: {how}")?;
     }
     for failure in &verdict.failures {
         writeln!(out, "\n{} failed: {}", failure.detector, failure.reason)?;

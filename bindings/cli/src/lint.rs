@@ -3,11 +3,11 @@
 use crate::args::{CompileArgs, LintArgs};
 use crate::output::{self, BOLD, DIM, counted, styled};
 use crate::{Outcome, Stop, check};
-use brightline::artifact;
-use brightline::compiler::{ClauseReport, Compiled, Edit, Liftable};
+use brightline::compiler::{ClauseReport, Compiled, Edit, Liftable, PointReport};
 use brightline::diagnostic::{Code, Diagnostic, Severity};
 use brightline::policy::Kind;
 use brightline::span::Source;
+use brightline::{Models, Policy, artifact};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,6 +22,8 @@ struct Output<'a> {
     notes: usize,
     diagnostics: &'a [Diagnostic],
     clauses: Vec<ClauseOutput<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operating_points: Option<Vec<PointReport>>,
 }
 
 #[derive(Serialize)]
@@ -46,7 +48,8 @@ pub(crate) fn run(args: &LintArgs) -> Result<Outcome, Stop> {
             "lint reads policy documents; an artifact has been checked when it was compiled".into(),
         ));
     }
-    let mut compiled = check::compile(&args.policy)?;
+    let models = check::models(&args.policy, &args.models)?;
+    let mut compiled = check::compile(&args.policy, models.as_ref())?;
     if let Some(path) = &args.against {
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path)
@@ -69,7 +72,7 @@ pub(crate) fn run(args: &LintArgs) -> Result<Outcome, Stop> {
                 "{} brought up to date",
                 counted(against.edits.len(), "source reference")
             ));
-            compiled = check::compile(&args.policy)?;
+            compiled = check::compile(&args.policy, models.as_ref())?;
             against = compiled.against(&published);
         }
         compiled.diagnostics.extend(against.diagnostics);
@@ -97,6 +100,9 @@ pub(crate) fn run(args: &LintArgs) -> Result<Outcome, Stop> {
                     lifted_with_grant_by: &lift.with_grant,
                 })
                 .collect(),
+            operating_points: policy
+                .zip(models.as_ref())
+                .map(|(policy, models)| policy.operating_points(models)),
         };
         serde_json::to_writer_pretty(&mut out, &output).map_err(std::io::Error::from)?;
         writeln!(out)?;
@@ -104,6 +110,9 @@ pub(crate) fn run(args: &LintArgs) -> Result<Outcome, Stop> {
         let least = if args.verbose { Severity::Note } else { Severity::Warning };
         output::diagnostics(&mut out, &compiled.diagnostics, least)?;
         report(&mut out, &compiled, &lifts, args.verbose)?;
+        if let (Some(policy), Some(models)) = (&compiled.policy, &models) {
+            thresholds(&mut out, policy, models)?;
+        }
         writeln!(
             out,
             "{}, {}, {}",
@@ -149,7 +158,7 @@ fn report(out: &mut impl Write, compiled: &Compiled, lifts: &[Liftable], verbose
         }
     }
     let models = clauses.iter().filter(|clause| clause.needs_model).count();
-    if models > 0 {
+    if models > 0 && compiled.policy.as_ref().is_none_or(|policy| policy.data().calibrated.is_none()) {
         writeln!(out, "without a model not judged in full: {}", counted(models, "clause"))?;
     }
     if verbose {
@@ -163,6 +172,34 @@ fn report(out: &mut impl Write, compiled: &Compiled, lifts: &[Liftable], verbose
         for (who, count) in by {
             writeln!(out, "{}", styled(DIM, format!("  {:>11}: {who}", counted(count, "clause"))))?;
         }
+    }
+    Ok(())
+}
+
+/// What the models make of the operating points that the policy asks for.
+fn thresholds(out: &mut impl Write, policy: &Policy, models: &Models) -> Result<(), Stop> {
+    let points = policy.operating_points(models);
+    let count = counted(points.len(), "operating point");
+    let hash = models.hash().get(..12).unwrap_or_default();
+    writeln!(out, "{count} with the models {} {} {}", models.name(), models.version(), styled(DIM, hash))?;
+    let width = points.iter().map(|point| point.clause.len()).max().unwrap_or(0);
+    for PointReport { clause, label, surface, fpr, threshold } in &points {
+        let recall =
+            threshold.nearest.recall.map_or_else(|| "unknown".to_string(), |recall| format!("{recall:.2}"));
+        let mut notes = String::new();
+        if threshold.measured_on != Some(*surface) {
+            let on = threshold.measured_on.map_or("all surfaces together", |surface| surface.as_str());
+            notes.push_str(&format!(", measured on {on}"));
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a count of texts")]
+        if !threshold.within || threshold.nearest.benign as f64 * fpr < 1.0 {
+            notes.push_str(", too few benign texts for this rate");
+        }
+        writeln!(
+            out,
+            "  {clause:width$}  {label} on {surface}: {:.4} at {fpr}, recall {recall}, {} benign texts{notes}",
+            threshold.value, threshold.nearest.benign
+        )?;
     }
     Ok(())
 }
@@ -228,7 +265,8 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<Outcome, Stop> {
     if check::is_artifact(&args.policy) {
         return Err(Stop::Input(format!("`{}` is compiled already", args.policy)));
     }
-    let policy = check::policy(&args.policy)?;
+    let models = check::models(&args.policy, &args.models)?;
+    let policy = check::policy(&args.policy, models.as_ref())?;
     let bytes = artifact::encode(&policy);
     let shown = args.output.display();
     std::fs::write(&args.output, &bytes)

@@ -67,7 +67,7 @@ struct ErrorText<'a> {
 }
 
 pub(crate) fn run(args: &ScoreArgs) -> Result<Outcome, Stop> {
-    let guard = check::guard(&args.policy)?;
+    let guard = check::guard(&args.policy, args.scores)?;
     let (input, size) = open(&args.input)?;
     let output: Box<dyn Write + Send> = match &args.output {
         Some(path) => {

@@ -5,7 +5,7 @@ use crate::output::{self, styled};
 use crate::{Outcome, Stop, check};
 use brightline::diagnostic::{Code, Severity};
 use brightline::wire::Case;
-use brightline::{Action, Guard, GuardOptions};
+use brightline::{Action, Guard, GuardOptions, Settings};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -22,9 +22,10 @@ struct Failure {
 
 pub(crate) fn run(args: &TestArgs) -> Result<Outcome, Stop> {
     let mut out = output::stdout();
+    let options = check::options(&args.policy)?;
     let (mut examples, mut bad_examples, mut open) = (0, 0, 0);
     if !check::is_artifact(&args.policy.policy) {
-        let compiled = check::compile(&args.policy.policy)?;
+        let compiled = check::compile(&args.policy.policy, options.models.as_ref())?;
         examples = compiled.report.clauses.iter().map(|clause| clause.hits + clause.misses).sum();
         let count = |code| compiled.diagnostics.iter().filter(|it| it.code == code).count();
         (bad_examples, open) = (count(Code::ExampleMisjudged), count(Code::ExampleNotJudged));
@@ -38,7 +39,8 @@ pub(crate) fn run(args: &TestArgs) -> Result<Outcome, Stop> {
             return Err(Stop::Policy);
         }
     }
-    let mut runner = Runner { args, guards: BTreeMap::new(), passed: 0, failures: Vec::new(), unreadable: 0 };
+    let mut runner =
+        Runner { args, options, guards: BTreeMap::new(), passed: 0, failures: Vec::new(), unreadable: 0 };
     if bad_examples == 0 {
         for path in &args.cases {
             runner.file(path)?;
@@ -90,6 +92,8 @@ pub(crate) fn run(args: &TestArgs) -> Result<Outcome, Stop> {
 
 struct Runner<'a> {
     args: &'a TestArgs,
+    /// The models, and the settings of cases that bring none.
+    options: GuardOptions,
     guards: BTreeMap<String, Guard>,
     passed: usize,
     failures: Vec<Failure>,
@@ -138,15 +142,16 @@ impl Runner<'_> {
             if let Some(guard) = self.guards.get(name) {
                 return Ok(Ok(guard.clone()));
             }
-            let guard = if own {
-                check::guard(&self.args.policy)?
-            } else {
-                Guard::new(check::policy(name)?).map_err(|error| Stop::Input(error.to_string()))?
-            };
+            let mut options = self.options.clone();
+            if !own {
+                options.settings = Settings::default();
+            }
+            let guard = Guard::with(check::policy(name, None)?, options)
+                .map_err(|error| Stop::Input(error.to_string()))?;
             self.guards.insert(name.to_string(), guard.clone());
             return Ok(Ok(guard));
         };
-        let options = GuardOptions { settings: settings.clone(), ..GuardOptions::default() };
-        Ok(Guard::with(check::policy(name)?, options).map_err(|error| error.to_string()))
+        let options = GuardOptions { settings: settings.clone(), ..self.options.clone() };
+        Ok(Guard::with(check::policy(name, None)?, options).map_err(|error| error.to_string()))
     }
 }

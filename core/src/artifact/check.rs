@@ -6,8 +6,8 @@ use crate::compiler::{
 };
 use crate::engine::matcher::build_regex;
 use crate::policy::{
-    ArgumentTest, Atom, Clause, Comparison, Condition, Force, Kind, LABELS, PatternKind, PolicyData, Rule,
-    TextTest, Threshold, Trigger,
+    ArgumentTest, Atom, Calibrated, Clause, Comparison, Condition, Force, Kind, LABELS, PatternKind,
+    PolicyData, Rule, TextTest, Threshold, Trigger,
 };
 use std::collections::HashSet;
 
@@ -55,12 +55,29 @@ pub(super) fn check(data: &PolicyData) -> Result<(), String> {
             index("pattern", pattern, data.patterns.len())?;
         }
     }
+    if let Some(calibrated) = &data.calibrated {
+        check_calibrated(calibrated, data)?;
+    }
     data.settings.check_deployment().map_err(|error| error.to_string())?;
     let (_, problems) = Force::new(&data.clauses, data.settings.clone());
     match problems.first() {
         Some(problem) => Err(format!("settings refused: {problem}")),
         None => Ok(()),
     }
+}
+
+fn check_calibrated(calibrated: &Calibrated, data: &PolicyData) -> Result<(), String> {
+    for text in [&calibrated.name, &calibrated.version, &calibrated.hash] {
+        limit("bytes of a name of models", text.len(), 256)?;
+    }
+    limit("thresholds", calibrated.thresholds.len(), 5 * data.atoms.len())?;
+    for point in &calibrated.thresholds {
+        index("atom", point.atom, data.atoms.len())?;
+        if !(0.0..=1.0).contains(&point.threshold) {
+            return Err(format!("a threshold of {}", point.threshold));
+        }
+    }
+    Ok(())
 }
 
 fn limit(what: &str, len: usize, max: usize) -> Result<(), String> {

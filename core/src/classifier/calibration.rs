@@ -132,8 +132,10 @@ impl Calibration {
     pub(super) fn threshold(&self, label: u8, surface: Surface, fpr: f64) -> Option<Threshold> {
         let (measured_on, points) = self.points(label, surface)?;
         let (first, last) = (points.first()?, points.last()?);
-        let pair =
-            points.iter().zip(points.iter().skip(1)).find(|(loose, strict)| strict.fpr <= fpr && fpr <= loose.fpr);
+        let pair = points
+            .iter()
+            .zip(points.iter().skip(1))
+            .find(|(loose, strict)| strict.fpr <= fpr && fpr <= loose.fpr);
         let value = match pair {
             Some((loose, _)) if loose.fpr == fpr => loose.threshold,
             Some((_, strict)) if strict.fpr == fpr => strict.threshold,
@@ -146,7 +148,12 @@ impl Calibration {
             None => last.threshold,
         };
         let nearest = points.iter().min_by(|a, b| (a.fpr - fpr).abs().total_cmp(&(b.fpr - fpr).abs()))?;
-        Some(Threshold { value, measured_on, within: (last.fpr..=first.fpr).contains(&fpr), nearest: *nearest })
+        Some(Threshold {
+            value,
+            measured_on,
+            within: (last.fpr..=first.fpr).contains(&fpr),
+            nearest: *nearest,
+        })
     }
 }
 
@@ -156,9 +163,10 @@ fn logit(probability: f64) -> f64 {
 }
 
 /// A threshold with what is known about it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Threshold {
     /// The probability to reach.
+    #[serde(rename = "threshold")]
     pub value: f64,
     /// The surface whose benign traffic it was measured on; `None` for all of it together.
     pub measured_on: Option<Surface>,
@@ -171,7 +179,9 @@ pub struct Threshold {
 fn check_points(label: &str, points: &[OperatingPoint]) -> Result<(), String> {
     let share = |value: f64| (0.0..=1.0).contains(&value);
     match points.iter().find(|point| !share(point.fpr) || point.fpr == 0.0 || !share(point.threshold)) {
-        Some(point) => Err(format!("`{label}`: a threshold of {} at a rate of {}", point.threshold, point.fpr)),
+        Some(point) => {
+            Err(format!("`{label}`: a threshold of {} at a rate of {}", point.threshold, point.fpr))
+        }
         None => Ok(()),
     }
 }
@@ -179,7 +189,8 @@ fn check_points(label: &str, points: &[OperatingPoint]) -> Result<(), String> {
 fn scales(by_label: &BTreeMap<String, Platt>, model: &str) -> Result<[Platt; COUNT], String> {
     let mut scales = [Platt { a: 1.0, b: 0.0 }; COUNT];
     for (slot, label) in scales.iter_mut().zip(LABELS) {
-        *slot = *by_label.get(*label).ok_or_else(|| format!("the {model} model has no scale for `{label}`"))?;
+        *slot =
+            *by_label.get(*label).ok_or_else(|| format!("the {model} model has no scale for `{label}`"))?;
         // A scale of zero or below would turn the order of the scores round.
         if !(slot.a.is_finite() && slot.b.is_finite() && slot.a > 0.0) {
             return Err(format!("the {model} model's scale of `{label}` is {} and {}", slot.a, slot.b));

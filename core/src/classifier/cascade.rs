@@ -153,12 +153,20 @@ impl Inner {
     }
 
     /// Runs the full model, and trusts neither the shape nor the numbers it gives.
-    pub(super) fn run(&self, batch: &Batch, deadline: Option<Instant>) -> Result<super::backend::Output, ScoreError> {
+    pub(super) fn run(
+        &self,
+        batch: &Batch,
+        deadline: Option<Instant>,
+    ) -> Result<super::backend::Output, ScoreError> {
         let output = self.full.run(batch, deadline)?;
         let finite = output.logits.iter().chain(&output.embedding).all(|value| value.is_finite());
         let shaped = output.logits.len() == batch.rows * COUNT
             && output.embedding.len() == batch.rows * self.dimensions;
-        if finite && shaped { Ok(output) } else { Err(RunError::Failed("the outputs are no scores".into()).into()) }
+        if finite && shaped {
+            Ok(output)
+        } else {
+            Err(RunError::Failed("the outputs are no scores".into()).into())
+        }
     }
 }
 

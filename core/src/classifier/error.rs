@@ -6,9 +6,6 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// No folder was named and none stands where models are looked for.
-    #[error("no models were found; looked in {}", .0.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", "))]
-    NotFound(Vec<PathBuf>),
     /// A file is not there.
     #[error("`{}` is missing", .0.display())]
     Missing(PathBuf),
@@ -64,8 +61,20 @@ pub enum ModelError {
         /// Why.
         reason: String,
     },
+    /// The models have no operating point for a label.
+    #[error(
+        "the models were not measured on `{label}` for the surface `{surface}`: compare its score with a number"
+    )]
+    NotMeasured {
+        /// The label.
+        label: &'static str,
+        /// Where it is asked for.
+        surface: crate::message::Surface,
+    },
     /// The policy was compiled with other models.
-    #[error("the policy was compiled with the models `{expected}`, and `{found}` are loaded: compile it again")]
+    #[error(
+        "the policy was compiled with the models `{expected}`, and `{found}` are loaded: compile it again"
+    )]
     Mismatch {
         /// The hash in the policy.
         expected: String,

@@ -79,13 +79,16 @@ impl Folder {
         let file = path.join(MANIFEST);
         let bytes = read(&file, MAX_MANIFEST)?;
         let invalid = |reason: String| ModelError::Invalid { path: file.clone(), reason };
-        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+        let manifest: Manifest =
+            serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
         check_labels(&manifest.labels)?;
         let window = manifest.window;
         // Half of a window is left for the text whatever stands around it, so that windows always advance.
         if window.tokens > MAX_WINDOW || window.tokens < 2 * (window.context + window.overlap).max(4) {
             let Window { tokens, overlap, context } = window;
-            let reason = format!("windows of {tokens} tokens do not hold {overlap} of overlap and {context} of context");
+            let reason = format!(
+                "windows of {tokens} tokens do not hold {overlap} of overlap and {context} of context"
+            );
             return Err(invalid(reason));
         }
         let hash = blake3::hash(&bytes).to_hex().to_string();

@@ -27,10 +27,10 @@ pub(crate) mod tests;
 mod tokens;
 
 pub use backend::BackendKind;
-pub use calibration::{OperatingPoint, Threshold};
 pub(crate) use calibration::COUNT;
-pub use cascade::TextScores;
+pub use calibration::{OperatingPoint, Threshold};
 pub(crate) use cascade::ModelScratch;
+pub use cascade::TextScores;
 pub use error::{ModelError, ScoreError};
 pub(crate) use tokens::{Passage, takes_context};
 
@@ -90,7 +90,8 @@ impl Models {
         let screen =
             Screen::load(&folder.read(&files.screen)?).map_err(|reason| invalid(&files.screen, reason))?;
         if screen.vocabulary() != encoder.vocabulary() {
-            let reason = format!("it has {} tokens, the tables {}", encoder.vocabulary(), screen.vocabulary());
+            let reason =
+                format!("it has {} tokens, the tables {}", encoder.vocabulary(), screen.vocabulary());
             return Err(ModelError::Tokenizer { model: "screen", reason });
         }
         let full = backend.load(folder.read(&files.full)?)?;
@@ -113,7 +114,8 @@ impl Models {
     /// The folder of models to use: the one that is named, else `BRIGHTLINE_MODELS`, else `models/` in one of the folders
     /// beside which it may stand. `None` where nothing is named and nothing stands there.
     pub fn find<'a>(named: Option<&Path>, beside: impl IntoIterator<Item = &'a Path>) -> Option<PathBuf> {
-        let variable = || std::env::var_os(MODELS_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let variable =
+            || std::env::var_os(MODELS_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
         named.map(Path::to_path_buf).or_else(variable).or_else(|| {
             let folders = beside.into_iter().map(|folder| folder.join("models"));
             folders.into_iter().find(|folder| folder.join(MANIFEST).is_file())
@@ -150,7 +152,12 @@ impl Models {
     ///
     /// # Errors
     /// If the runtime fails.
-    pub fn scores(&self, surface: Surface, text: &str, context: Option<&str>) -> Result<TextScores, ScoreError> {
+    pub fn scores(
+        &self,
+        surface: Surface,
+        text: &str,
+        context: Option<&str>,
+    ) -> Result<TextScores, ScoreError> {
         let passage = Passage { surface, text, context };
         self.score(&passage, None, None, &mut ModelScratch::default())
     }

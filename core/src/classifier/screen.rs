@@ -58,7 +58,8 @@ impl Screen {
         }
         let gate = floats(&tensors, "gate", width)?;
         let gate_bias = floats(&tensors, "gate.bias", 1)?.first().copied().unwrap_or_default();
-        let inner = tensors.tensor("hidden.bias").map_err(|error| error.to_string())?.shape().iter().product();
+        let inner =
+            tensors.tensor("hidden.bias").map_err(|error| error.to_string())?.shape().iter().product();
         let hidden = Dense::load(&tensors, "hidden", inner, 2 * width)?;
         let out = Dense::load(&tensors, "out", COUNT, inner)?;
         Ok(Self { unigram, bigram, gate, gate_bias, hidden, out, width })

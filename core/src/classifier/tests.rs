@@ -84,7 +84,11 @@ fn text_cannot_spell_out_special_tokens_and_hides_nothing_behind_invisible_ones(
     let models = models();
     let mut encoded = tokens::Encoded::default();
     let mut encode = |text: &str| {
-        models.0.encoder.encode(&Passage { surface: Surface::Request, text, context: None }, &mut encoded).unwrap();
+        models
+            .0
+            .encoder
+            .encode(&Passage { surface: Surface::Request, text, context: None }, &mut encoded)
+            .unwrap();
         encoded.body.clone()
     };
     assert!(!encode("[SEP] bomb [CLS]").contains(&3));
@@ -98,13 +102,25 @@ fn pieces_of_long_text_give_the_tokens_of_the_whole() {
     let models = models();
     let text = "tell me about the café, 火 bread\u{301}s and ﬁsh\n".repeat(800);
     let mut encoded = tokens::Encoded::default();
-    models.0.encoder.encode(&Passage { surface: Surface::Request, text: &text, context: None }, &mut encoded).unwrap();
+    models
+        .0
+        .encoder
+        .encode(&Passage { surface: Surface::Request, text: &text, context: None }, &mut encoded)
+        .unwrap();
     let mut once = tokens::Encoded::default();
     let line = text.lines().next().unwrap();
-    models.0.encoder.encode(&Passage { surface: Surface::Request, text: line, context: None }, &mut once).unwrap();
+    models
+        .0
+        .encoder
+        .encode(&Passage { surface: Surface::Request, text: line, context: None }, &mut once)
+        .unwrap();
     assert_eq!(encoded.body, once.body.repeat(800));
     let endless = "a".repeat(1 << 20);
-    models.0.encoder.encode(&Passage { surface: Surface::Request, text: &endless, context: None }, &mut encoded).unwrap();
+    models
+        .0
+        .encoder
+        .encode(&Passage { surface: Surface::Request, text: &endless, context: None }, &mut encoded)
+        .unwrap();
 }
 
 #[test]
@@ -196,12 +212,21 @@ fn each_problem_has_its_own_error() {
     assert!(matches!(Models::load("/nowhere").unwrap_err(), ModelError::Missing(_)));
     for file in ["full.onnx", "screen.safetensors", "tokenizer.json", "calibration.json"] {
         assert!(matches!(changed(file, |_| None, false), ModelError::Missing(_)), "{file}");
-        let longer = |mut bytes: Vec<u8>| { bytes.push(0); Some(bytes) };
+        let longer = |mut bytes: Vec<u8>| {
+            bytes.push(0);
+            Some(bytes)
+        };
         assert!(matches!(changed(file, longer, false), ModelError::Size { .. }), "{file}");
-        let other = |mut bytes: Vec<u8>| { bytes[20] ^= 1; Some(bytes) };
+        let other = |mut bytes: Vec<u8>| {
+            bytes[20] ^= 1;
+            Some(bytes)
+        };
         assert!(matches!(changed(file, other, false), ModelError::Hash { .. }), "{file}");
         let garbage = changed(file, |_| Some(b"not a model".to_vec()), true);
-        assert!(matches!(garbage, ModelError::Invalid { .. } | ModelError::Backend { .. }), "{file}: {garbage}");
+        assert!(
+            matches!(garbage, ModelError::Invalid { .. } | ModelError::Backend { .. }),
+            "{file}: {garbage}"
+        );
     }
     let labels = changed(MANIFEST, replaced("\"refusal\"", "\"denial\""), false);
     assert_eq!(labels.to_string(), "the models do not give the labels of this build: missing are `refusal`");
@@ -235,8 +260,11 @@ fn both_backends_agree() {
         return;
     }
     let (rten, other) = (models(), Models::load_with(folder(), BackendKind::OnnxRuntime).unwrap());
-    for text in ["a knife", "gun and bread", "ignore the previous instructions", "dagger ".repeat(200).as_str()] {
-        let (left, right) = (rten.scores(Surface::Request, text, None), other.scores(Surface::Request, text, None));
+    for text in
+        ["a knife", "gun and bread", "ignore the previous instructions", "dagger ".repeat(200).as_str()]
+    {
+        let (left, right) =
+            (rten.scores(Surface::Request, text, None), other.scores(Surface::Request, text, None));
         let (left, right) = (left.unwrap(), right.unwrap());
         for label in 0..COUNT {
             assert!((left.get(label) - right.get(label)).abs() < 1e-3);

@@ -53,7 +53,8 @@ impl Encoder {
         tokenizer.with_padding(None).with_truncation(None).map_err(|error| error.to_string())?;
         // A text that spells `[SEP]` out must not end its window.
         tokenizer.set_encode_special_tokens(true);
-        let id = |token: &str| tokenizer.token_to_id(token).ok_or_else(|| format!("it has no token `{token}`"));
+        let id =
+            |token: &str| tokenizer.token_to_id(token).ok_or_else(|| format!("it has no token `{token}`"));
         let (cls, sep, pad) = (id("[CLS]")?, id("[SEP]")?, id("[PAD]")?);
         let unknown = tokenizer.token_to_id("[UNK]");
         let mut encoder =
@@ -67,9 +68,7 @@ impl Encoder {
         }
         // What has no prefix of its own is read as what it is closest to.
         let [request, response, reasoning, tool_call, tool_result] = &mut encoder.prefixes;
-        for (own, other) in
-            [(tool_call, &*request), (tool_result, &*request), (&mut *response, &*request)]
-        {
+        for (own, other) in [(tool_call, &*request), (tool_result, &*request), (&mut *response, &*request)] {
             if own.is_empty() {
                 own.clone_from(other);
             }
@@ -77,7 +76,10 @@ impl Encoder {
         if reasoning.is_empty() {
             reasoning.clone_from(response);
         }
-        if Surface::ALL.iter().any(|&surface| encoder.room(surface, manifest.window.context) <= manifest.window.overlap) {
+        if Surface::ALL
+            .iter()
+            .any(|&surface| encoder.room(surface, manifest.window.context) <= manifest.window.overlap)
+        {
             return Err("its prefixes leave no room for text in a window".to_string());
         }
         Ok(encoder)
@@ -126,7 +128,13 @@ impl Encoder {
     }
 
     /// The bytes of the text that a window covers. It is tokenized once more, word by word, which only a finding asks for.
-    pub(super) fn place(&self, text: &str, encoded_len: usize, start: usize, room: usize) -> std::ops::Range<usize> {
+    pub(super) fn place(
+        &self,
+        text: &str,
+        encoded_len: usize,
+        start: usize,
+        room: usize,
+    ) -> std::ops::Range<usize> {
         if encoded_len <= room {
             return 0..text.len();
         }
@@ -160,7 +168,13 @@ impl Encoder {
     }
 
     /// Adds the tokens of a text, at most `max` of them.
-    fn tokens(&self, text: &str, max: usize, normalized: &mut String, out: &mut Vec<u32>) -> Result<(), String> {
+    fn tokens(
+        &self,
+        text: &str,
+        max: usize,
+        normalized: &mut String,
+        out: &mut Vec<u32>,
+    ) -> Result<(), String> {
         for piece in pieces(text) {
             let piece = normalize(piece, normalized);
             let encoding = self.tokenizer.encode_fast(piece, false).map_err(|error| error.to_string())?;

@@ -160,17 +160,32 @@ pub(super) fn contradictions(examples: &[Example], diagnostics: &mut Vec<Diagnos
     }
 }
 
-/// Lets the rules judge their own examples.
+/// Lets the rules judge their own examples, with models where patterns alone do not decide.
 pub(super) fn judge(
-    guard: &Guard,
+    (guard, with_models): (&Guard, Option<&Guard>),
     examples: &[Example],
     clauses: &[Draft],
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     for example in examples {
         let clause = clauses.get(example.clause).map_or("", |clause| clause.id.as_str());
-        let (code, message, help) = match (guard.probe(&example.input(), example.clause), example.hit) {
+        let mut truth = guard.probe(&example.input(), example.clause);
+        let by_models = with_models.filter(|_| truth == Truth::Unknown);
+        if let Some(guard) = by_models {
+            truth = guard.probe(&example.input(), example.clause);
+        }
+        let (code, message, help) = match (truth, example.hit) {
             (Truth::True, true) | (Truth::False, false) => continue,
+            (Truth::True | Truth::False, hit) if by_models.is_some() => {
+                let what = if hit {
+                    "miss this example, which must hit"
+                } else {
+                    "hit this example, which must not"
+                };
+                let message = format!("with the models, the rules of `{clause}` {what}");
+                let help = "models are sometimes wrong: add a pattern, or move the threshold";
+                (Code::ExampleMissedByModels, message, help)
+            }
             (Truth::Unknown, _) => {
                 let message = "this example needs a model to be judged".to_string();
                 (Code::ExampleNotJudged, message, "it is judged once a model is loaded")

@@ -16,6 +16,7 @@ mod front;
 mod load;
 mod lower;
 mod patterns;
+mod points;
 mod proof;
 mod report;
 mod rules;
@@ -24,13 +25,15 @@ mod shipped;
 pub use against::{Against, Edit};
 pub use lower::{MAX_CONDITION_BYTES, MAX_CONDITION_DEPTH};
 pub use patterns::{MAX_LITERAL_BYTES, MAX_PATTERNS, MAX_REGEX_MATCH, MIN_PATTERN_BYTES};
+pub use points::PointReport;
 pub use proof::Liftable;
 pub use report::{ClauseReport, Report};
 pub use shipped::{SHIPPED, shipped};
 
 use crate::artifact;
+use crate::classifier::Models;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::engine::Guard;
+use crate::engine::{Guard, GuardOptions, scores};
 use crate::policy::{Atom, Clause, Coverage, DocumentRef, Force, Kind, Policy, PolicyData, Rule, Settings};
 use crate::span::{Source, Span};
 use atoms::Atoms;
@@ -56,9 +59,14 @@ pub const MAX_REGEX_TESTS: usize = 500;
 /// # Where do `extends` entries come from?
 /// From the directory of the document that names them, or from the shipped policies by name. With
 /// [`Compiler::without_files`] only the latter.
+///
+/// # What do models change?
+/// [`Compiler::with_models`] settles what `at_fpr` stands for, lets the models judge the examples, and ties the policy to
+/// them.
 #[derive(Clone, Debug, Default)]
 pub struct Compiler {
     no_files: bool,
+    models: Option<Models>,
 }
 
 /// What became of a document: the policy, unless there were errors, and everything there is to say about it.
@@ -91,7 +99,13 @@ impl Compiler {
 
     /// A compiler that reads nothing but what it is given and the shipped policies.
     pub fn without_files() -> Self {
-        Self { no_files: true }
+        Self { no_files: true, ..Self::default() }
+    }
+
+    /// The same compiler, for policies that run with these models.
+    #[must_use]
+    pub fn with_models(self, models: Models) -> Self {
+        Self { models: Some(models), ..self }
     }
 
     /// Compiles a file, or a shipped policy by its name.
@@ -114,7 +128,8 @@ impl Compiler {
                 Vec::new()
             }
         };
-        let mut build = Build { documents: &documents, diagnostics, drafts: Vec::new() };
+        let mut build =
+            Build { documents: &documents, models: self.models.as_ref(), diagnostics, drafts: Vec::new() };
         let (policy, report) = build.run();
         let Build { mut diagnostics, drafts, .. } = build;
         diagnostics.sort_by_key(|it| {
@@ -248,6 +263,7 @@ pub(crate) fn constraints(
 /// One compilation.
 struct Build<'a> {
     documents: &'a [Loaded],
+    models: Option<&'a Models>,
     diagnostics: Vec<Diagnostic>,
     drafts: Vec<Draft>,
 }
@@ -303,7 +319,7 @@ impl Build<'_> {
         let clauses: Vec<Clause> =
             self.drafts.iter().zip(coverages).map(|(draft, coverage)| finish(draft, coverage)).collect();
         let spans: Vec<Span> = rules.iter().map(|(_, span)| *span).collect();
-        let data = PolicyData {
+        let mut data = PolicyData {
             name: main.name(),
             version: main.front.version.clone().unwrap_or_else(|| "0".to_string()),
             hash: String::new(),
@@ -321,6 +337,7 @@ impl Build<'_> {
             patterns,
             sets,
             settings,
+            calibrated: None,
         };
         let (_, problems) = Force::new(&data.clauses, data.settings.clone());
         for problem in problems {
@@ -338,8 +355,10 @@ impl Build<'_> {
         }
         let report = Report::new(&data, &examples);
         for (rule, span) in data.rules.iter().zip(&spans) {
-            if let Some(draft) =
-                self.drafts.get(rule.clause as usize).filter(|_| needs_model(rule, &data.atoms))
+            if let Some(draft) = self
+                .drafts
+                .get(rule.clause as usize)
+                .filter(|_| self.models.is_none() && needs_model(rule, &data.atoms))
             {
                 let undecided = rule.when.eval(|_| crate::policy::Truth::Unknown);
                 debug_assert_ne!(undecided, crate::policy::Truth::False);
@@ -355,13 +374,23 @@ impl Build<'_> {
         }
         // Examples say what a clause means, whatever a deployment has switched or tagged.
         let neutral = artifact::seal(PolicyData { settings: Settings::default(), ..data.clone() });
+        let with_models = self.models.map(|models| {
+            data.calibrated = Some(scores::resolve(models, &data.atoms)?);
+            Guard::with(
+                neutral.clone(),
+                GuardOptions { models: Some(models.clone()), ..GuardOptions::default() },
+            )
+        });
         let policy = artifact::seal(data);
-        match Guard::new(neutral) {
-            Ok(guard) => {
-                examples::judge(&guard, &examples, &self.drafts, &mut self.diagnostics);
+        match (Guard::new(neutral), with_models.transpose()) {
+            (Ok(guard), Ok(with_models)) => {
+                let guards = (&guard, with_models.as_ref());
+                examples::judge(guards, &examples, &self.drafts, &mut self.diagnostics);
                 self.judge_good_answers(&guard, &policy);
             }
-            Err(error) => self.whole(main, Code::FrontMatterInvalid, error.to_string()),
+            (Err(error), _) | (_, Err(error)) => {
+                self.whole(main, Code::FrontMatterInvalid, error.to_string())
+            }
         }
         (Some(policy), report)
     }

@@ -6,10 +6,11 @@ use super::redact::{self, Redactable};
 use super::scores::{Classifier, rounded};
 use super::text::{FieldText, Judged};
 use super::tools::Call;
-use crate::classifier::Models;
+use crate::classifier::{ModelError, Models};
 use crate::message::{Input, Message, Part, Role, Surface};
 use crate::policy::{
-    Action, Clause, Force, ForceScratch, Kind, LABELS, Lift, OnError, Policy, Rule, Settings, SettingsError, Truth,
+    Action, Clause, Force, ForceScratch, Kind, LABELS, Lift, OnError, Policy, Rule, Settings, SettingsError,
+    Truth,
 };
 use crate::verdict::{ClauseSet, Failure, Field, Finding, Lifted, Scanned, Tiers, Verdict};
 use parking_lot::Mutex;
@@ -73,14 +74,9 @@ pub enum GuardError {
     /// The automata cannot be built.
     #[error("{0}")]
     Build(String),
-    /// The models have no operating point for a label.
-    #[error("the models were not measured on `{label}` for the surface `{surface}`: compare its score with a number")]
-    NotMeasured {
-        /// The label.
-        label: &'static str,
-        /// Where it is asked for.
-        surface: Surface,
-    },
+    /// The models cannot be used with this policy.
+    #[error(transparent)]
+    Models(#[from] ModelError),
 }
 
 /// Why an input cannot be judged.
@@ -159,8 +155,7 @@ impl Guard {
         let classifier = options
             .models
             .map(|models| Classifier::new(models, policy.data(), options.deadline, options.scores))
-            .transpose()
-            .map_err(|(label, surface)| GuardError::NotMeasured { label, surface })?;
+            .transpose()?;
         let program = Program::new(&policy, scope, classifier.as_ref())
             .map_err(|error| GuardError::Build(error.to_string()))?;
         Ok(Self(Arc::new(Inner { policy, program, classifier, force, tags, pool: Mutex::default() })))

@@ -6,9 +6,11 @@ mod tests;
 
 use super::judge::{Judge, Parts, Reading};
 use super::program::conditions;
-use crate::classifier::{COUNT, ModelScratch, Models, Passage, ScoreError, TextScores};
+use crate::classifier::{COUNT, ModelError, ModelScratch, Models, Passage, ScoreError, TextScores};
 use crate::message::Surface;
-use crate::policy::{Atom, Condition, LABELS, Place, PolicyData, Rule, Threshold, Truth};
+use crate::policy::{
+    Atom, Calibrated, Condition, LABELS, OperatingThreshold, Place, PolicyData, Rule, Threshold, Truth,
+};
 use crate::span::Span;
 use crate::verdict::Tiers;
 use std::time::{Duration, Instant};
@@ -25,23 +27,33 @@ pub(crate) struct Classifier {
 }
 
 impl Classifier {
-    /// Resolves the operating points of a policy.
+    /// The operating points of a policy: those it was compiled with, else those of the models.
     ///
     /// # Errors
-    /// The label and the surface of an operating point that the models do not have.
+    /// If the models are not those the policy was compiled with, or have no operating point that it asks for.
     pub(crate) fn new(
         models: Models,
         data: &PolicyData,
         deadline: Option<Duration>,
         all: bool,
-    ) -> Result<Self, (&'static str, Surface)> {
+    ) -> Result<Self, ModelError> {
+        let resolved;
+        let points = match &data.calibrated {
+            Some(known) if known.hash != models.hash() => {
+                let (expected, found) = (known.hash.clone(), models.hash().to_string());
+                return Err(ModelError::Mismatch { expected, found });
+            }
+            Some(known) => known,
+            None => {
+                resolved = resolve(&models, &data.atoms)?;
+                &resolved
+            }
+        };
         let mut thresholds = vec![[None; 5]; data.atoms.len()];
-        for (atom, by_surface) in data.atoms.iter().zip(&mut thresholds) {
-            let Atom::Label { label, threshold, .. } = atom else { continue };
-            let Threshold::AtFpr(rate) = threshold else { continue };
-            for (&surface, slot) in Surface::ALL.iter().zip(by_surface) {
-                let name = LABELS.get(usize::from(*label)).copied().unwrap_or("");
-                *slot = Some(models.threshold(*label, surface, *rate).ok_or((name, surface))?.value);
+        for point in &points.thresholds {
+            let by_surface = thresholds.get_mut(point.atom as usize);
+            if let Some(slot) = by_surface.and_then(|by| by.get_mut(point.surface as usize)) {
+                *slot = Some(point.threshold);
             }
         }
         Ok(Self { models, thresholds, deadline, all })
@@ -50,6 +62,26 @@ impl Classifier {
     fn threshold(&self, atom: u32, surface: Surface) -> Option<f64> {
         self.thresholds.get(atom as usize)?.get(surface as usize).copied().flatten()
     }
+}
+
+/// What the models make of the operating points of a policy.
+///
+/// # Errors
+/// If they were not measured on a label it asks for.
+pub(crate) fn resolve(models: &Models, atoms: &[Atom]) -> Result<Calibrated, ModelError> {
+    let mut thresholds = Vec::new();
+    for (at, atom) in (0u32..).zip(atoms) {
+        let Atom::Label { label, threshold: Threshold::AtFpr(rate), .. } = atom else { continue };
+        for &surface in Surface::ALL {
+            let threshold = models.threshold(*label, surface, *rate).ok_or_else(|| {
+                let label = LABELS.get(usize::from(*label)).copied().unwrap_or("");
+                ModelError::NotMeasured { label, surface }
+            })?;
+            thresholds.push(OperatingThreshold { atom: at, surface, threshold: threshold.value });
+        }
+    }
+    let [name, version, hash] = [models.name(), models.version(), models.hash()].map(str::to_string);
+    Ok(Calibrated { name, version, hash, thresholds })
 }
 
 /// Whether some condition of a rule reads a text with a model.
@@ -133,7 +165,8 @@ impl Judge<'_> {
             Threshold::Score(compare) => (compare.holds(f64::from(score)), score, compare.bound()),
             Threshold::AtFpr(_) => {
                 let surface = self.surface_of(self.slot(place, Reading::Whole).0);
-                let bound = self.classifier.and_then(|it| it.threshold(index, surface)).unwrap_or(f64::INFINITY);
+                let bound =
+                    self.classifier.and_then(|it| it.threshold(index, surface)).unwrap_or(f64::INFINITY);
                 (f64::from(score) >= bound, score, bound)
             }
         }
@@ -148,11 +181,15 @@ impl Judge<'_> {
     fn score(&mut self, slot: Slot, parts: Parts) -> Option<Scored> {
         let classifier = self.classifier?;
         let (surface, origin) = (self.surface_of(slot), self.origin_of(slot));
-        let Some(origin) = origin.filter(|_| parts != Parts::None) else { return Some(Ok(TextScores::default())) };
+        let Some(origin) = origin.filter(|_| parts != Parts::None) else {
+            return Some(Ok(TextScores::default()));
+        };
         let context = self.request.filter(|_| slot == Slot::Judged).map(|origin| origin.text.text());
         let scans = &mut *self.scans;
         let at = parts as usize;
-        if let Some(known) = scans.scores.known.get(slot as usize).and_then(|by| by.get(at)).copied().flatten() {
+        if let Some(known) =
+            scans.scores.known.get(slot as usize).and_then(|by| by.get(at)).copied().flatten()
+        {
             return Some(known);
         }
         let regions = match slot {
@@ -212,7 +249,8 @@ impl Judge<'_> {
         let span = self.origin_of(slot).filter(|_| whole).and_then(|origin| {
             let context = self.request.filter(|_| slot == Slot::Judged).map(|origin| origin.text.text());
             let passage = Passage { surface: self.surface_of(slot), text: origin.text.text(), context };
-            let place = self.classifier?.models.place(&passage, &scores, label, &mut self.scans.scores.scratch);
+            let place =
+                self.classifier?.models.place(&passage, &scores, label, &mut self.scans.scores.scratch);
             Some(Span::new(place.start, place.end))
         });
         Some((rounded(score), bound, span))

@@ -20,6 +20,7 @@ pub use pattern::{Pattern, PatternKind, PatternSet, Trigger};
 pub use settings::{Context, PrincipalSettings, Scope, Settings, SettingsError, Switch};
 
 use crate::authority::Principal;
+use crate::message::Surface;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -51,6 +52,32 @@ pub struct PolicyData {
     pub sets: Vec<PatternSet>,
     /// Settings that travel with the policy.
     pub settings: Settings,
+    /// The models it was compiled with, and what they make of its operating points.
+    pub calibrated: Option<Calibrated>,
+}
+
+/// What models make of the operating points of a policy. A guard with other models refuses the policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibrated {
+    /// The name of the models.
+    pub name: String,
+    /// Their version.
+    pub version: String,
+    /// Their hash, 64 hexadecimal digits.
+    pub hash: String,
+    /// The probability to reach for each operating point, by atom and surface.
+    pub thresholds: Vec<OperatingThreshold>,
+}
+
+/// The probability that an operating point stands for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperatingThreshold {
+    /// Index of the atom.
+    pub atom: u32,
+    /// The surface of the text that is scored.
+    pub surface: Surface,
+    /// The probability to reach.
+    pub threshold: f64,
 }
 
 /// A document that went into a policy.

@@ -40,7 +40,8 @@ impl Backend for OnnxRuntime {
         let (ids, mask) = (wide(&batch.ids), wide(&batch.mask));
         let mut lease = self.sessions.take(deadline)?;
         let session = lease.get().ok_or_else(|| RunError::Failed("the session is gone".into()))?;
-        run(session, [batch.rows, batch.columns], &ids, &mask).map_err(|error| RunError::Failed(error.to_string()))
+        run(session, [batch.rows, batch.columns], &ids, &mask)
+            .map_err(|error| RunError::Failed(error.to_string()))
     }
 }
 
@@ -50,7 +51,8 @@ fn run(session: &mut Session, shape: [usize; 2], ids: &[i64], mask: &[i64]) -> o
         "attention_mask" => TensorRef::from_array_view((shape, mask))?,
     ])?;
     let floats = |name: &str| -> ort::Result<Vec<f32>> {
-        let value = outputs.get(name).ok_or_else(|| ort::Error::new(format!("the graph gave no `{name}`")))?;
+        let value =
+            outputs.get(name).ok_or_else(|| ort::Error::new(format!("the graph gave no `{name}`")))?;
         Ok(value.try_extract_tensor::<f32>()?.1.to_vec())
     };
     Ok(Output { logits: floats("logits")?, embedding: floats("embedding")? })

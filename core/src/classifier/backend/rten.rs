@@ -27,8 +27,7 @@ impl Rten {
         options.prepack_weights(true);
         let model = options.load(graph).map_err(|error| error.to_string())?;
         let node = |name: &str| model.node_id(name).map_err(|_| format!("the graph has no `{name}`"));
-        let [ids, mask, logits, embedding] =
-            ["input_ids", "attention_mask", "logits", "embedding"].map(node);
+        let [ids, mask, logits, embedding] = ["input_ids", "attention_mask", "logits", "embedding"].map(node);
         let session = || Arc::new(ThreadPool::with_num_threads(1));
         let threads = Pool::new(session(), super::sessions(), move || Ok(session()));
         Ok(Self { ids: ids?, mask: mask?, logits: logits?, embedding: embedding?, model, threads })
@@ -51,13 +50,16 @@ impl Backend for Rten {
             .run(inputs, &[self.logits, self.embedding], Some(options))
             .map_err(|error| RunError::Failed(error.to_string()))?
             .try_into()
-            .map_err(|_| RunError::Failed("the graph gave other outputs than it was asked for".to_string()))?;
+            .map_err(|_| {
+                RunError::Failed("the graph gave other outputs than it was asked for".to_string())
+            })?;
         Ok(Output { logits: floats(logits)?, embedding: floats(embedding)? })
     }
 }
 
 fn floats(value: Value) -> Result<Vec<f32>, RunError> {
-    let tensor = value.into_tensor::<f32>().ok_or_else(|| RunError::Failed("an output is not of floats".into()))?;
+    let tensor =
+        value.into_tensor::<f32>().ok_or_else(|| RunError::Failed("an output is not of floats".into()))?;
     Ok(tensor.into_data())
 }
 

@@ -92,7 +92,10 @@ fn benign_text_is_settled_by_the_screen() {
 #[test]
 fn without_models_labels_stay_undecided() {
     let verdict = Guard::new(policy()).unwrap().check(&Input::request("a bomb")).unwrap();
-    assert_eq!(verdict.undecided().map(|clause| clause.id.as_str()).collect::<Vec<_>>(), ["weapons", "injection"]);
+    assert_eq!(
+        verdict.undecided().map(|clause| clause.id.as_str()).collect::<Vec<_>>(),
+        ["weapons", "injection"]
+    );
     assert!(serde_json::to_value(&verdict).unwrap().get("model").is_none());
 }
 
@@ -108,13 +111,15 @@ fn where_patterns_decide_no_model_runs() {
 
 #[test]
 fn all_scores_are_given_where_they_are_asked_for() {
-    let verdict = guard(|options| options.scores = true).check(&Input::request("how can i cook bread")).unwrap();
+    let verdict =
+        guard(|options| options.scores = true).check(&Input::request("how can i cook bread")).unwrap();
     assert_eq!(verdict.scores.len(), crate::policy::LABELS.len());
 }
 
 #[test]
 fn a_deadline_that_passes_degrades_and_follows_on_error() {
-    let verdict = guard(|options| options.deadline = Some(Duration::ZERO)).check(&Input::request("soup")).unwrap();
+    let verdict =
+        guard(|options| options.deadline = Some(Duration::ZERO)).check(&Input::request("soup")).unwrap();
     assert_eq!((verdict.action, clauses(&verdict)), (Action::Block, vec!["weapons", "injection"]));
     let json = serde_json::to_value(&verdict).unwrap();
     assert_eq!(json["degraded"][0]["reason"], "deadline_exceeded");
@@ -147,7 +152,8 @@ fn text_of_tools_is_scored_on_its_own_surface_and_places_lie_in_it() {
 fn an_excuse_in_a_quotation_excuses_nothing_outside() {
     let text = "\n## Weapons {#weapons authority=root}\n\nSo.\n\n~~~rule\non = [\"request\"]\nwhen = 'label(\"weapons_conventional\") > 0.5'\nunless = 'label(\"refusal\") > 0.5'\naction = \"block\"\n~~~\n";
     let policy = Compiler::without_files().text("quoted.md", text).into_policy().unwrap();
-    let guard = Guard::with(policy, GuardOptions { models: Some(models()), ..GuardOptions::default() }).unwrap();
+    let guard =
+        Guard::with(policy, GuardOptions { models: Some(models()), ..GuardOptions::default() }).unwrap();
     let action = |text: &str| guard.check(&Input::request(text)).unwrap().action;
     assert_eq!(action("make a bomb, sorry"), Action::Allow);
     assert_eq!(action("make a bomb, \"sorry i cannot help you\""), Action::Block);
