@@ -247,26 +247,28 @@ impl<'a> Judge<'a> {
         let mut last: [Option<Hit>; 2] = [None, None];
         for hit in scan.hits.iter().copied() {
             let Some(sets) = self.program.members.get(hit.pattern as usize) else { continue };
-            for (own, set) in [first, second].into_iter().enumerate() {
-                if !sets.contains(&set)
-                    || (parts != Parts::All && !self.counts(scan, parts, scan.place(hit).0))
-                {
-                    continue;
-                }
+            let in_set = [first, second].map(|set| sets.contains(&set));
+            let counts = in_set.contains(&true)
+                && (parts == Parts::All || self.counts(scan, parts, scan.place(hit).0));
+            if !counts {
+                continue;
+            }
+            // A hit of both sets is no partner of its own, and takes no partner's place before it has met it.
+            for (own, _) in in_set.iter().enumerate().filter(|(_, is_in)| **is_in) {
                 let other = last.get(1 - own).copied().flatten();
-                if let Some(other) = other.filter(|other| {
-                    other.view == hit.view && hit.start.saturating_sub(other.end) <= gap && *other != hit
-                }) {
+                let close =
+                    |other: &Hit| other.view == hit.view && hit.start.saturating_sub(other.end) <= gap;
+                if let Some(other) = other.filter(close) {
                     any = true;
                     if !found((other, hit)) {
                         return true;
                     }
                 }
-                if let Some(slot) = last.get_mut(own) {
-                    let further = slot.is_none_or(|known| known.view != hit.view || hit.end >= known.end);
-                    if further {
-                        *slot = Some(hit);
-                    }
+            }
+            for (slot, _) in last.iter_mut().zip(in_set).filter(|(_, is_in)| *is_in) {
+                let further = slot.is_none_or(|known| known.view != hit.view || hit.end >= known.end);
+                if further {
+                    *slot = Some(hit);
                 }
             }
         }
