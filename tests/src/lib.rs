@@ -1,5 +1,7 @@
 //! What several test files share.
 
+pub mod oracle;
+
 use std::path::PathBuf;
 
 /// The root of the repository.
