@@ -8,9 +8,7 @@ use super::scan::TextScan;
 use super::text::Judged;
 use super::tools::Call;
 use crate::message::{Input, Surface};
-use crate::policy::{
-    Atom, Comparison, Condition, LABELS, Op, Place, PolicyData, ScopeTest, Threshold, Truth,
-};
+use crate::policy::{Atom, Condition, LABELS, Op, Place, PolicyData, ScopeTest, Threshold, Truth};
 use crate::span::Span;
 use crate::verdict::{Evidence, EvidenceSpan, Field, MAX_SPANS};
 
@@ -108,7 +106,7 @@ impl<'a> Judge<'a> {
             Atom::Match { place, .. } | Atom::Count { place, .. } | Atom::Near { place, .. } => {
                 let (scan, parts) = self.text(*place);
                 match atom {
-                    _ if parts == Parts::None => count_of_nothing(atom),
+                    _ if parts == Parts::None => atom.holds_of_nothing().into(),
                     Atom::Match { set, .. } => {
                         let found = scan.touched(*set) && self.hits(scan, parts, *set).next().is_some();
                         self.unless_failed(scan, &[*set], found.into())
@@ -550,14 +548,6 @@ impl<'a> Judge<'a> {
 
 fn small(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
-}
-
-/// A text that does not count has no matches, which a comparison may still accept.
-fn count_of_nothing(atom: &Atom) -> Truth {
-    match atom {
-        Atom::Count { compare, .. } => Comparison::holds(*compare, 0.0).into(),
-        _ => Truth::False,
-    }
 }
 
 /// The atoms of a condition with the sign under which each first stands.

@@ -181,7 +181,7 @@ pub(crate) fn surfaces_of(atom: &Atom) -> Surfaces {
         _ if atom.needs_tool_call() => only(&[Surface::ToolCall]),
         Atom::Scope(ScopeTest::WithinBudget | ScopeTest::WithinTime) => Surfaces::ALL,
         Atom::Untrusted => only(&[Surface::Request, Surface::ToolCall, Surface::ToolResult]),
-        _ => match atom.place() {
+        _ => match atom.place().filter(|_| !atom.holds_of_nothing()) {
             Some(Place::Untrusted) => only(&[Surface::Request, Surface::ToolResult]),
             Some(Place::Trusted) => only(&[Surface::Request]),
             _ => Surfaces::ALL,
