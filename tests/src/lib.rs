@@ -1,5 +1,6 @@
 //! What several test files share.
 
+pub mod interpreter;
 pub mod oracle;
 
 use std::path::PathBuf;
