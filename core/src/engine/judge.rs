@@ -8,9 +8,7 @@ use super::scan::TextScan;
 use super::text::Judged;
 use super::tools::Call;
 use crate::message::{Input, Surface};
-use crate::policy::{
-    Atom, Comparison, Condition, LABELS, Op, Place, PolicyData, ScopeTest, Threshold, Truth,
-};
+use crate::policy::{Atom, Condition, LABELS, Op, Place, PolicyData, ScopeTest, Threshold, Truth};
 use crate::span::Span;
 use crate::verdict::{Evidence, EvidenceSpan, Field, MAX_SPANS};
 
@@ -168,7 +166,7 @@ impl<'a> Judge<'a> {
         let (scan, parts) = self.text(place, reading);
         match atom {
             Atom::Match { .. } | Atom::Count { .. } | Atom::Near { .. } if parts == Parts::None => {
-                count_of_nothing(atom)
+                atom.holds_of_nothing().into()
             }
             Atom::Match { set, .. } => {
                 let found = scan.touched(*set) && self.hits(scan, parts, *set).next().is_some();
@@ -273,26 +271,28 @@ impl<'a> Judge<'a> {
         let mut last: [Option<Hit>; 2] = [None, None];
         for hit in scan.hits.iter().copied() {
             let Some(sets) = self.program.members.get(hit.pattern as usize) else { continue };
-            for (own, set) in [first, second].into_iter().enumerate() {
-                if !sets.contains(&set)
-                    || (parts != Parts::All && !self.counts(scan, parts, scan.place(hit).0))
-                {
-                    continue;
-                }
+            let in_set = [first, second].map(|set| sets.contains(&set));
+            let counts = in_set.contains(&true)
+                && (parts == Parts::All || self.counts(scan, parts, scan.place(hit).0));
+            if !counts {
+                continue;
+            }
+            // A hit of both sets is no partner of its own, and takes no partner's place before it has met it.
+            for (own, _) in in_set.iter().enumerate().filter(|(_, is_in)| **is_in) {
                 let other = last.get(1 - own).copied().flatten();
-                if let Some(other) = other.filter(|other| {
-                    other.view == hit.view && hit.start.saturating_sub(other.end) <= gap && *other != hit
-                }) {
+                let close =
+                    |other: &Hit| other.view == hit.view && hit.start.saturating_sub(other.end) <= gap;
+                if let Some(other) = other.filter(close) {
                     any = true;
                     if !found((other, hit)) {
                         return true;
                     }
                 }
-                if let Some(slot) = last.get_mut(own) {
-                    let further = slot.is_none_or(|known| known.view != hit.view || hit.end >= known.end);
-                    if further {
-                        *slot = Some(hit);
-                    }
+            }
+            for (slot, _) in last.iter_mut().zip(in_set).filter(|(_, is_in)| *is_in) {
+                let further = slot.is_none_or(|known| known.view != hit.view || hit.end >= known.end);
+                if further {
+                    *slot = Some(hit);
                 }
             }
         }
@@ -578,14 +578,6 @@ impl<'a> Judge<'a> {
 
 fn small(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
-}
-
-/// A text that does not count has no matches, which a comparison may still accept.
-fn count_of_nothing(atom: &Atom) -> Truth {
-    match atom {
-        Atom::Count { compare, .. } => Comparison::holds(*compare, 0.0).into(),
-        _ => Truth::False,
-    }
 }
 
 /// The atoms of a condition with the sign under which each first stands.

@@ -197,9 +197,12 @@ impl<'a> Search<'a> {
                 }
                 if words.nfa.is_match(state) {
                     for index in 0..words.nfa.match_len(state) {
-                        if let Some(&entry) =
-                            words.entries.get(words.nfa.match_pattern(state, index).as_usize())
-                        {
+                        let text = words.nfa.match_pattern(state, index);
+                        // A state also names the texts that end the one it stands for: those began later.
+                        if words.nfa.pattern_len(text) != end + 1 - at {
+                            continue;
+                        }
+                        if let Some(&entry) = words.entries.get(text.as_usize()) {
                             self.matched(entry, at, end + 1);
                         }
                     }

@@ -84,10 +84,7 @@ pub(crate) fn conditions(rule: &Rule) -> impl Iterator<Item = &Condition> {
 /// Whether more text can make a rule hold less.
 fn is_excusable(rule: &Rule, atoms: &[Atom]) -> bool {
     let reads = |index: u32| atoms.get(index as usize).is_some_and(|atom| atom.place().is_some());
-    let bounded = |index: u32| match atoms.get(index as usize) {
-        Some(Atom::Count { compare, .. }) => compare.holds(0.0),
-        _ => false,
-    };
+    let bounded = |index: u32| atoms.get(index as usize).is_some_and(Atom::holds_of_nothing);
     conditions(rule).flat_map(Condition::atoms).any(bounded)
         || rule.unless.as_ref().is_some_and(|unless| unless.atoms().any(reads))
         || rule.when.0.contains(&Op::Not) && rule.when.atoms().any(reads)
@@ -198,7 +195,7 @@ pub(crate) fn surfaces_of(atom: &Atom) -> Surfaces {
         _ if atom.needs_tool_call() => only(&[Surface::ToolCall]),
         Atom::Scope(ScopeTest::WithinBudget | ScopeTest::WithinTime) => Surfaces::ALL,
         Atom::Untrusted => only(&[Surface::Request, Surface::ToolCall, Surface::ToolResult]),
-        _ => match atom.place() {
+        _ => match atom.place().filter(|_| !atom.holds_of_nothing()) {
             Some(Place::Untrusted) => only(&[Surface::Request, Surface::ToolResult]),
             Some(Place::Trusted) => only(&[Surface::Request]),
             _ => Surfaces::ALL,
