@@ -85,6 +85,8 @@ impl Atom {
                     world.surface == "tool_result" || (world.surface == "request" && word.foreign)
                 }
                 "trusted." => world.surface == "request" && !word.foreign,
+                "" if world.unquoted => world.surface != "request" || !word.foreign,
+                "request." if world.unquoted => !word.foreign,
                 _ => true,
             };
             let found = text.words.iter().filter(|word| wanted.contains(&word.word)).filter(counts);
@@ -179,6 +181,15 @@ impl Expr {
     }
 }
 
+/// What a rule comes to: its condition without its excuse, read with or without what a request quotes.
+pub fn rule(when: &Expr, unless: Option<&Expr>, world: &World, models: Option<[bool; 5]>) -> Truth {
+    let read = |world: &World| {
+        let excused = unless.map_or(Some(false), |unless| unless.value(world, models));
+        and(when.value(world, models), excused.map(|excused| !excused))
+    };
+    or(read(world), read(&World { unquoted: true, ..world.clone() }))
+}
+
 /// Both.
 pub fn and(left: Truth, right: Truth) -> Truth {
     if left == Some(false) || right == Some(false) { Some(false) } else { left.zip(right).map(|_| true) }
@@ -226,6 +237,8 @@ pub struct World {
     pub tags: Vec<&'static str>,
     /// The host's scores.
     pub signals: Vec<(&'static str, f64)>,
+    /// Whether patterns and personal data in untrusted parts of a request are passed over.
+    pub unquoted: bool,
 }
 
 impl World {

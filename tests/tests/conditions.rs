@@ -4,7 +4,7 @@
 use brightline::compiler::Compiler;
 use brightline::diagnostic::{Code, Severity};
 use brightline::{Guard, Input};
-use brightline_tests::interpreter::{Atom, EMAIL, Expr, MODELS, OPERATORS, Text, Word, World, and};
+use brightline_tests::interpreter::{Atom, EMAIL, Expr, MODELS, OPERATORS, Text, Word, World, and, rule};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -34,6 +34,7 @@ fn world(surface: &'static str) -> impl Strategy<Value = World> {
             judged,
             tags,
             signals,
+            unquoted: false,
         },
     )
 }
@@ -111,7 +112,7 @@ proptest! {
         let guard = Guard::new(policy).unwrap();
         for world in &worlds {
             let verdict = guard.check(&world.input()).unwrap();
-            let expected = value(world, None);
+            let expected = rule(&when, unless.as_ref(), world, None);
             prop_assert_eq!(verdict.findings.len(), usize::from(expected == Some(true)), "{}\n{:?}", text, world);
             let wire = serde_json::to_value(&verdict).unwrap();
             let listed = match expected {

@@ -403,7 +403,6 @@ impl Inner {
                 }
             }
         }
-        judge.read(Reading::Whole);
     }
 
     fn rules(
@@ -414,18 +413,9 @@ impl Inner {
         exempted: &[Option<usize>],
         outcome: &mut Outcome,
     ) {
-        let first = outcome.findings.len();
+        let quotes = self.quotes(judge, plan);
         for &index in &plan.rules {
-            self.weigh(judge, plan, index, force, exempted, outcome);
-        }
-        // Once more without quotations: an excuse in one of them excuses nothing outside.
-        if self.quotes(judge, plan) {
-            judge.read(Reading::Unquoted);
-            for &index in &plan.excusable {
-                if !outcome.findings.iter().skip(first).any(|known| known.rule == index) {
-                    self.weigh(judge, plan, index, force, exempted, outcome);
-                }
-            }
+            self.weigh(judge, plan, index, quotes, force, exempted, outcome);
         }
     }
 
@@ -447,11 +437,13 @@ impl Inner {
         !scan.regions.is_empty()
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what one rule is weighed by")]
     fn weigh(
         &self,
         judge: &mut Judge<'_>,
         plan: &Plan,
         index: usize,
+        quotes: bool,
         force: &ForceScratch,
         exempted: &[Option<usize>],
         outcome: &mut Outcome,
@@ -463,7 +455,13 @@ impl Inner {
         if !clause.tags.is_empty() && !self.tags_hold(judge, rule) {
             return;
         }
-        let truth = judge.rule(rule);
+        judge.read(Reading::Whole);
+        let mut truth = judge.rule(rule);
+        if quotes && truth != Truth::True && plan.excusable.binary_search(&index).is_ok() {
+            // Without quotations: an excuse in one of them excuses nothing outside.
+            judge.read(Reading::Unquoted);
+            truth = truth.max(judge.rule(rule));
+        }
         if truth == Truth::False {
             return;
         }

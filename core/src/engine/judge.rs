@@ -18,8 +18,8 @@ pub(crate) struct Scans {
     pub judged: TextScan,
     pub request: TextScan,
     pub response: TextScan,
-    /// The values of atoms that were asked for, by index; `None` where nobody asked.
-    pub values: Vec<Option<Truth>>,
+    /// By [`Reading`], the values of atoms that were asked for, by index; `None` where nobody asked.
+    pub values: [Vec<Option<Truth>>; 3],
     /// What is left of [`TRACE_BUDGET`](super::tools::TRACE_BUDGET).
     pub trace_budget: usize,
 }
@@ -79,16 +79,26 @@ enum Parts {
 }
 
 impl<'a> Judge<'a> {
-    /// Forgets every value, for another field or another reading of the same one.
+    /// Forgets every value, for another field.
     pub(crate) fn reset(&mut self) {
-        self.scans.values.clear();
-        self.scans.values.resize(self.data.atoms.len(), None);
+        self.scans.values.iter_mut().for_each(Vec::clear);
+        self.read(Reading::Whole);
     }
 
     /// Counts other text from now on.
     pub(crate) fn read(&mut self, reading: Reading) {
         self.reading = reading;
-        self.reset();
+        let atoms = self.data.atoms.len();
+        self.values().resize(atoms, None);
+    }
+
+    fn values(&mut self) -> &mut Vec<Option<Truth>> {
+        let [whole, unquoted, authority] = &mut self.scans.values;
+        match self.reading {
+            Reading::Whole => whole,
+            Reading::Unquoted => unquoted,
+            Reading::Authority => authority,
+        }
     }
 
     /// The value of a rule: its condition and not its excuse.
@@ -106,12 +116,12 @@ impl<'a> Judge<'a> {
 
     /// The value of an atom, found once per field.
     pub(crate) fn value(&mut self, index: u32) -> Truth {
-        if let Some(Some(known)) = self.scans.values.get(index as usize) {
+        if let Some(Some(known)) = self.values().get(index as usize) {
             return *known;
         }
         let data = self.data;
         let value = data.atoms.get(index as usize).map_or(Truth::Unknown, |atom| self.compute(index, atom));
-        if let Some(slot) = self.scans.values.get_mut(index as usize) {
+        if let Some(slot) = self.values().get_mut(index as usize) {
             *slot = Some(value);
         }
         value

@@ -84,7 +84,10 @@ pub(crate) fn conditions(rule: &Rule) -> impl Iterator<Item = &Condition> {
 /// Whether more text can make a rule hold less.
 fn is_excusable(rule: &Rule, atoms: &[Atom]) -> bool {
     let reads = |index: u32| atoms.get(index as usize).is_some_and(|atom| atom.place().is_some());
-    let bounded = |index: u32| atoms.get(index as usize).is_some_and(Atom::holds_of_nothing);
+    let bounded = |index: u32| match atoms.get(index as usize) {
+        Some(Atom::Count { compare, .. }) => compare.holds(0.0) || !compare.holds(f64::INFINITY),
+        _ => false,
+    };
     conditions(rule).flat_map(Condition::atoms).any(bounded)
         || rule.unless.as_ref().is_some_and(|unless| unless.atoms().any(reads))
         || rule.when.0.contains(&Op::Not) && rule.when.atoms().any(reads)
