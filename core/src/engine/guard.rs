@@ -414,9 +414,19 @@ impl Inner {
         outcome: &mut Outcome,
     ) {
         let quotes = self.quotes(judge, plan);
-        for &index in &plan.rules {
-            self.weigh(judge, plan, index, quotes, force, exempted, outcome);
+        let mut awake = std::mem::take(&mut judge.scans.awake);
+        plan.wake(&[&judge.scans.judged, &judge.scans.request, &judge.scans.response], &mut awake);
+        for (nth, word) in awake.iter().enumerate() {
+            let mut word = *word;
+            while word != 0 {
+                let place = nth * 64 + word.trailing_zeros() as usize;
+                word &= word - 1;
+                if let Some(&index) = plan.rules.get(place) {
+                    self.weigh(judge, plan, index, quotes, force, exempted, outcome);
+                }
+            }
         }
+        judge.scans.awake = awake;
     }
 
     /// Whether something is quoted that may excuse what was found; if so, the quotations are known afterwards.

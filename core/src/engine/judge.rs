@@ -20,6 +20,8 @@ pub(crate) struct Scans {
     pub response: TextScan,
     /// By [`Reading`], the values of atoms that were asked for, by index; `None` where nobody asked.
     pub values: [Vec<Option<Truth>>; 3],
+    /// Which rules of the plan may hold of this field, a bit for each.
+    pub awake: Vec<u64>,
     /// What is left of [`TRACE_BUDGET`](super::tools::TRACE_BUDGET).
     pub trace_budget: usize,
 }
