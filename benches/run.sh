@@ -8,6 +8,9 @@ cd "$(dirname "$0")/.."
 cargo build --release --locked --quiet -p brightline-cli -p brightline-benches
 target/release/measure
 
+echo
+python3 benches/public_data.py || echo "false refusals skipped: python3 is not installed" >&2
+
 command -v valgrind >/dev/null || { echo "instruction counts skipped: valgrind is not installed" >&2; exit 0; }
 count() {
     valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/count "$1" "$2" 2>&1 |

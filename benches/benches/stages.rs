@@ -2,8 +2,6 @@
 //!
 //! `cargo bench -p brightline-benches`, with the name of a benchmark to run only that one.
 
-#![expect(missing_docs, reason = "the names of the benchmarks say what they measure")]
-
 use brightline::engine::personal::{self, PersonalKinds};
 use brightline::engine::secrets::{self, SecretKinds};
 use brightline::engine::views::{ViewOptions, Views};
@@ -78,7 +76,7 @@ mod stage {
         let (text, mut found) = (prose(size), Vec::new());
         bencher.counter(BytesCount::new(size)).bench_local(|| {
             found.clear();
-            personal::scan(black_box(&text), PersonalKinds::ALL, &mut found);
+            personal::scan(black_box(&text), PersonalKinds::all(), &mut found);
         });
     }
 
@@ -87,7 +85,7 @@ mod stage {
         let (text, mut found) = (prose(size), Vec::new());
         bencher.counter(BytesCount::new(size)).bench_local(|| {
             found.clear();
-            secrets::scan(black_box(&text), SecretKinds::ALL, &mut found);
+            secrets::scan(black_box(&text), SecretKinds::all(), &mut found);
         });
     }
 

@@ -35,7 +35,7 @@ pub fn policy(name: &str) -> Policy {
     let compiler = Compiler::without_files();
     let compiled = match brightline::compiler::shipped(name) {
         Some(text) => compiler.text(format!("{name}.md"), text),
-        None => compiler.text("hundred.md", &hundred_clauses()),
+        None => compiler.text("hundred.md", hundred_clauses()),
     };
     compiled.into_policy().unwrap_or_else(|error| panic!("`{name}` does not compile: {error:?}"))
 }

@@ -39,7 +39,7 @@ for target in $targets; do
     log="$build/$target.log"
     status=0
     "$build/$host/fuzz/$target" "$build/corpus/$target" "$here/corpus/$target" \
-        -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
+        -max_total_time="$seconds" -max_len=4096 -timeout=60 -rss_limit_mb=2048 \
         -artifact_prefix="$here/artifacts/$target-" -print_final_stats=1 >"$log" 2>&1 || status=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     if [ "$status" -eq 0 ]; then

@@ -1,5 +1,8 @@
 //! What several test files share.
 
+pub mod interpreter;
+pub mod oracle;
+
 use std::path::PathBuf;
 
 /// The root of the repository.

@@ -471,6 +471,80 @@ fn exceptions_reach_down_and_can_be_switched_off() {
     }
 }
 
+/// Text without authority neither makes an exception hold nor hides what keeps it from holding.
+#[test]
+fn exceptions_hold_of_text_with_authority_alone() {
+    const BAD: &str = "the trigger word";
+    let quoted = format!("{BAD} <untrusted>some excuse word</untrusted>");
+    let own = format!("{BAD} and some excuse word");
+    let conditions = [
+        ("match(\"excuse\")", [false, true, false]),
+        ("!match(\"excuse\")", [true, false, false]),
+        ("count(\"excuse\") < 1", [true, false, false]),
+        ("tag(\"lab\") && !match(\"excuse\")", [true, false, false]),
+    ];
+    let policy = |on: &str, when: &str, more: &str| {
+        let text = format!(
+            "## T {{#target authority=user}}\n\nBecause.\n\n~~~rule\non = [\"{on}\"]\nwhen = 'match(\"word\")'\n\
+             action = \"block\"\n~~~\n\n~~~patterns\nword = [\"trigger word\"]\n~~~\n\n\
+             ## E {{#excuse authority=user kind=exception}}\n\nBecause.\n\n~~~rule\non = [\"{on}\"]\n\
+             when = '{when}'\n{more}exempts = [\"target\"]\n~~~\n\n~~~patterns\nexcuse = [\"excuse word\"]\n~~~\n"
+        );
+        guard(&Compiler::without_files().text("p.md", text).into_policy().unwrap(), Settings::default())
+            .unwrap()
+    };
+    let lifts = |guard: &Guard, message: Message<'_>| {
+        let messages = vec![Message::text(Role::User, "go"), message];
+        let input = Input { messages, tags: vec!["lab".into()], ..Input::default() };
+        guard.check(&input).unwrap().action == Action::Allow
+    };
+    for (when, expected) in conditions {
+        let guard = policy("request", when, "");
+        let lifted = [BAD, &own, &quoted].map(|text| lifts(&guard, Message::text(Role::User, text)));
+        assert_eq!(lifted, expected, "{when}");
+    }
+    // What is known of a call only by its own words is unknown to an exception.
+    let calls = [
+        ("tag(\"field\") || tag(\"lab\") && tool.name != \"shell\"", ""),
+        ("tag(\"lab\")", "unless = 'tool.name == \"shell\"'\n"),
+    ];
+    for (when, more) in calls {
+        let guard = policy("tool_call", when, more);
+        for tool in ["shell", "read"] {
+            let arguments = format!("{{\"text\": \"{BAD}\"}}");
+            assert!(!lifts(&guard, Message::tool_call(tool, &arguments)), "{when} {more}");
+        }
+    }
+    let guard = policy("tool_call", "tag(\"lab\") && !match(\"excuse\")", "");
+    for (text, expected) in [(BAD, true), (own.as_str(), false)] {
+        let arguments = format!("{{\"text\": \"{text}\"}}");
+        assert_eq!(lifts(&guard, Message::tool_call("note", &arguments)), expected, "{text}");
+    }
+}
+
+/// An excuse in a quotation excuses nothing outside it, one outside excuses what is quoted.
+#[test]
+fn quotations_excuse_nothing_outside() {
+    let text = "## T {#target authority=user}\n\nBecause.\n\n~~~rule\non = [\"request\", \"response\"]\n\
+         when = '(match(\"word\") && !match(\"excuse\")) || request.match(\"word\") && !request.match(\"excuse\")'\n\
+         action = \"block\"\n~~~\n\n~~~patterns\nword = [\"trigger word\"]\nexcuse = [\"excuse word\"]\n~~~\n";
+    let policy = Compiler::without_files().text("p.md", text).into_policy().unwrap();
+    let guard = guard(&policy, Settings::default()).unwrap();
+    for (text, action) in [
+        ("the trigger word", Action::Block),
+        ("the trigger word, with an excuse word", Action::Allow),
+        ("the trigger word, \"with an excuse word in it\"", Action::Block),
+        ("> with an excuse word\n\nthe trigger word", Action::Block),
+        ("an excuse word: \"this is the trigger word\"", Action::Allow),
+        ("\"an excuse word and the trigger word\"", Action::Allow),
+    ] {
+        let request = guard.check(&Input::request(text)).unwrap();
+        assert_eq!(request.action, action, "{text}");
+        let response = guard.check(&Input::exchange(text, "nothing in it")).unwrap();
+        assert_eq!(response.action, action, "{text}, as what is answered");
+    }
+}
+
 #[test]
 fn every_offending_line_is_named() {
     let policy = policy_of(Spec { level: "root", kind: "hard", switch: None, waivable: false });

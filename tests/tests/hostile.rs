@@ -126,7 +126,7 @@ mod messages {
     fn in_a_hundred_thousand_pieces() {
         within("messages", || {
             let turn = |at: usize| {
-                Message::text(if at % 2 == 0 { Role::User } else { Role::Assistant }, "synthesize")
+                Message::text(if at.is_multiple_of(2) { Role::User } else { Role::Assistant }, "synthesize")
             };
             let input = Input { messages: (0..100_000).map(turn).collect(), ..Input::default() };
             judge(&input);
@@ -628,12 +628,10 @@ mod artifacts {
                 content[at - HEADER] = value;
                 let Ok(policy) = artifact::decode(&sealed(&content)) else { continue };
                 usable += 1;
-                if let Ok(guard) = Guard::new(policy).map_err(|error| assert!(!error.to_string().is_empty()))
-                {
-                    if usable % 8 == 0 {
-                        guard.check(&input).unwrap();
-                        guard.check(&call).unwrap();
-                    }
+                let guard = Guard::new(policy).map_err(|error| assert!(!error.to_string().is_empty()));
+                if let (Ok(guard), true) = (guard, usable % 8 == 0) {
+                    guard.check(&input).unwrap();
+                    guard.check(&call).unwrap();
                 }
             }
         }

@@ -6,7 +6,7 @@
 use brightline::message::Surface;
 use brightline::{Compiler, Guard, GuardOptions, Input, Models};
 use rten::{ModelOptions, RunOptions, ThreadPool};
-use rten_tensor::NdTensor;
+use rten_tensor::{AsView, NdTensor};
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! `brightline score` on input that nobody should have written.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::process::{Command, Output, Stdio};

@@ -85,8 +85,10 @@ pub(super) fn conditions(
 fn authority_speaks(condition: &Condition, atoms: &[Atom], surface: Surface) -> bool {
     let value = |index: u32, call: Truth| match atoms.get(index as usize) {
         Some(atom) => match atom.place() {
-            Some(Place::Judged | Place::Trusted) if surface != Surface::Request => Truth::False,
-            Some(Place::Untrusted | Place::Response) => Truth::False,
+            Some(Place::Judged | Place::Trusted) if surface != Surface::Request => {
+                atom.holds_of_nothing().into()
+            }
+            Some(Place::Untrusted | Place::Response) => atom.holds_of_nothing().into(),
             None if atom.needs_tool_call() => call,
             _ => Truth::Unknown,
         },

@@ -216,7 +216,7 @@ impl Search<'_> {
                 continue;
             }
             *numbers += same_number.len().pow(3);
-            if same_number.len() > 1 && !some_number(&same_number, is_count(left)) {
+            if same_number.len() > 1 && !some_number(&same_number, is_whole(left), may_be_absent(left)) {
                 return false;
             }
         }
@@ -253,12 +253,17 @@ fn compared(reference: &Atom, atom: &Atom) -> Option<Comparison> {
     }
 }
 
-fn is_count(atom: &Atom) -> bool {
+fn is_whole(atom: &Atom) -> bool {
     matches!(atom, Atom::Count { .. } | Atom::Length { .. })
 }
 
-/// Whether some number stands in all these relations. A signal that is not there fails every one of them.
-fn some_number(relations: &[(Comparison, bool)], count: bool) -> bool {
+/// Whether the number may not be there at all. A count always is, and so is the length of the judged text.
+fn may_be_absent(atom: &Atom) -> bool {
+    !matches!(atom, Atom::Count { .. } | Atom::Length { place: Place::Judged, .. })
+}
+
+/// Whether some number stands in all these relations. One that is not there fails every one of them.
+fn some_number(relations: &[(Comparison, bool)], whole: bool, may_be_absent: bool) -> bool {
     let bounds: Vec<f64> = relations.iter().map(|(compare, _)| compare.bound()).collect();
     let mut candidates = vec![0.0, 1.0];
     for &bound in &bounds {
@@ -266,9 +271,9 @@ fn some_number(relations: &[(Comparison, bool)], count: bool) -> bool {
         candidates.extend(bounds.iter().map(|other| f64::midpoint(bound, *other)));
     }
     let all_fail = relations.iter().all(|(_, value)| !value);
-    (all_fail && !count)
+    (all_fail && may_be_absent)
         || candidates.into_iter().any(|number| {
-            (!count || (number >= 0.0 && number.fract() == 0.0))
+            (!whole || (number >= 0.0 && number.fract() == 0.0))
                 && relations.iter().all(|(compare, value)| compare.holds(number) == *value)
         })
 }
@@ -301,7 +306,7 @@ fn implies(first: &Atom, second: &Atom) -> bool {
         (Atom::ToolArgument { path: a, .. }, Atom::ToolArgument { path: b, test: ArgumentTest::Present }) => {
             a == b
         }
-        (atom, Atom::Untrusted) => atom.place() == Some(Place::Untrusted),
+        (atom, Atom::Untrusted) => atom.place() == Some(Place::Untrusted) && !atom.holds_of_nothing(),
         _ => false,
     }
 }

@@ -360,8 +360,6 @@ impl Build<'_> {
                 .get(rule.clause as usize)
                 .filter(|_| self.models.is_none() && needs_model(rule, &data.atoms))
             {
-                let undecided = rule.when.eval(|_| crate::policy::Truth::Unknown);
-                debug_assert_ne!(undecided, crate::policy::Truth::False);
                 let message = format!("`{}` needs a model to be judged in full", draft.id);
                 self.diagnostics.push(
                     Diagnostic::new(Code::ClauseNeedsModel, &draft.document, *span, message)

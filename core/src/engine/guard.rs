@@ -34,7 +34,6 @@ struct Inner {
     classifier: Option<Classifier>,
     force: Force,
     tags: Vec<String>,
-    #[expect(clippy::vec_box, reason = "a pointer is taken out and put back, not kilobytes of buffers")]
     pool: Mutex<Vec<Box<Scratch>>>,
 }
 
@@ -441,7 +440,6 @@ impl Inner {
                 }
             }
         }
-        judge.read(Reading::Whole);
     }
 
     fn rules(
@@ -452,19 +450,20 @@ impl Inner {
         exempted: &[Option<usize>],
         outcome: &mut Outcome,
     ) {
-        let first = outcome.findings.len();
-        for &index in &plan.rules {
-            self.weigh(judge, plan, index, force, exempted, outcome);
-        }
-        // Once more without quotations: an excuse in one of them excuses nothing outside.
-        if self.quotes(judge, plan) {
-            judge.read(Reading::Unquoted);
-            for &index in &plan.excusable {
-                if !outcome.findings.iter().skip(first).any(|known| known.rule == index) {
-                    self.weigh(judge, plan, index, force, exempted, outcome);
+        let quotes = self.quotes(judge, plan);
+        let mut awake = std::mem::take(&mut judge.scans.awake);
+        plan.wake(&[&judge.scans.judged, &judge.scans.request, &judge.scans.response], &mut awake);
+        for (nth, word) in awake.iter().enumerate() {
+            let mut word = *word;
+            while word != 0 {
+                let place = nth * 64 + word.trailing_zeros() as usize;
+                word &= word - 1;
+                if let Some(&index) = plan.rules.get(place) {
+                    self.weigh(judge, plan, index, quotes, force, exempted, outcome);
                 }
             }
         }
+        judge.scans.awake = awake;
     }
 
     /// Whether something is quoted that may excuse what was found; if so, the quotations are known afterwards.
@@ -486,11 +485,13 @@ impl Inner {
         !scan.regions.is_empty()
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what one rule is weighed by")]
     fn weigh(
         &self,
         judge: &mut Judge<'_>,
         plan: &Plan,
         index: usize,
+        quotes: bool,
         force: &ForceScratch,
         exempted: &[Option<usize>],
         outcome: &mut Outcome,
@@ -502,7 +503,13 @@ impl Inner {
         if !clause.tags.is_empty() && !self.tags_hold(judge, rule) {
             return;
         }
-        let truth = judge.rule(rule);
+        judge.read(Reading::Whole);
+        let mut truth = judge.rule(rule);
+        if quotes && truth != Truth::True && plan.excusable.binary_search(&index).is_ok() {
+            // Without quotations: an excuse in one of them excuses nothing outside.
+            judge.read(Reading::Unquoted);
+            truth = truth.max(judge.rule(rule));
+        }
         if truth == Truth::False {
             return;
         }

@@ -9,9 +9,7 @@ use super::scores::{Classifier, Scores, Slot};
 use super::text::Judged;
 use super::tools::Call;
 use crate::message::{Input, Surface};
-use crate::policy::{
-    Atom, Comparison, Condition, LABELS, Op, Place, PolicyData, ScopeTest, Threshold, Truth,
-};
+use crate::policy::{Atom, Condition, LABELS, Op, Place, PolicyData, ScopeTest, Threshold, Truth};
 use crate::span::Span;
 use crate::verdict::{Evidence, EvidenceSpan, Field, MAX_SPANS};
 
@@ -21,8 +19,10 @@ pub(crate) struct Scans {
     pub judged: TextScan,
     pub request: TextScan,
     pub response: TextScan,
-    /// The values of atoms that were asked for, by index; `None` where nobody asked.
-    pub values: Vec<Option<Truth>>,
+    /// By [`Reading`], the values of atoms that were asked for, by index; `None` where nobody asked.
+    pub values: [Vec<Option<Truth>>; 3],
+    /// Which rules of the plan may hold of this field, a bit for each.
+    pub awake: Vec<u64>,
     /// What is left of [`TRACE_BUDGET`](super::tools::TRACE_BUDGET).
     pub trace_budget: usize,
     pub scores: Scores,
@@ -99,16 +99,26 @@ pub(crate) enum Parts {
 }
 
 impl<'a> Judge<'a> {
-    /// Forgets every value, for another field or another reading of the same one.
+    /// Forgets every value, for another field.
     pub(crate) fn reset(&mut self) {
-        self.scans.values.clear();
-        self.scans.values.resize(self.data.atoms.len(), None);
+        self.scans.values.iter_mut().for_each(Vec::clear);
+        self.read(Reading::Whole);
     }
 
     /// Counts other text from now on.
     pub(crate) fn read(&mut self, reading: Reading) {
         self.reading = reading;
-        self.reset();
+        let atoms = self.data.atoms.len();
+        self.values().resize(atoms, None);
+    }
+
+    fn values(&mut self) -> &mut Vec<Option<Truth>> {
+        let [whole, unquoted, authority] = &mut self.scans.values;
+        match self.reading {
+            Reading::Whole => whole,
+            Reading::Unquoted => unquoted,
+            Reading::Authority => authority,
+        }
     }
 
     /// The value of a rule: its condition and not its excuse. Models run only where patterns leave it open.
@@ -137,7 +147,7 @@ impl<'a> Judge<'a> {
 
     /// The value of an atom, found once per field.
     pub(crate) fn value(&mut self, index: u32) -> Truth {
-        if let Some(Some(known)) = self.scans.values.get(index as usize) {
+        if let Some(Some(known)) = self.values().get(index as usize) {
             return *known;
         }
         let data = self.data;
@@ -146,7 +156,7 @@ impl<'a> Judge<'a> {
             return Truth::Unknown;
         }
         let value = self.compute(index, atom);
-        if let Some(slot) = self.scans.values.get_mut(index as usize) {
+        if let Some(slot) = self.values().get_mut(index as usize) {
             *slot = Some(value);
         }
         value
@@ -206,7 +216,7 @@ impl<'a> Judge<'a> {
         let (scan, parts) = self.text(place, reading);
         match atom {
             Atom::Match { .. } | Atom::Count { .. } | Atom::Near { .. } if parts == Parts::None => {
-                count_of_nothing(atom)
+                atom.holds_of_nothing().into()
             }
             Atom::Match { set, .. } => {
                 let found = scan.touched(*set) && self.hits(scan, parts, *set).next().is_some();
@@ -316,26 +326,28 @@ impl<'a> Judge<'a> {
         let mut last: [Option<Hit>; 2] = [None, None];
         for hit in scan.hits.iter().copied() {
             let Some(sets) = self.program.members.get(hit.pattern as usize) else { continue };
-            for (own, set) in [first, second].into_iter().enumerate() {
-                if !sets.contains(&set)
-                    || (parts != Parts::All && !self.counts(scan, parts, scan.place(hit).0))
-                {
-                    continue;
-                }
+            let in_set = [first, second].map(|set| sets.contains(&set));
+            let counts = in_set.contains(&true)
+                && (parts == Parts::All || self.counts(scan, parts, scan.place(hit).0));
+            if !counts {
+                continue;
+            }
+            // A hit of both sets is no partner of its own, and takes no partner's place before it has met it.
+            for (own, _) in in_set.iter().enumerate().filter(|(_, is_in)| **is_in) {
                 let other = last.get(1 - own).copied().flatten();
-                if let Some(other) = other.filter(|other| {
-                    other.view == hit.view && hit.start.saturating_sub(other.end) <= gap && *other != hit
-                }) {
+                let close =
+                    |other: &Hit| other.view == hit.view && hit.start.saturating_sub(other.end) <= gap;
+                if let Some(other) = other.filter(close) {
                     any = true;
                     if !found((other, hit)) {
                         return true;
                     }
                 }
-                if let Some(slot) = last.get_mut(own) {
-                    let further = slot.is_none_or(|known| known.view != hit.view || hit.end >= known.end);
-                    if further {
-                        *slot = Some(hit);
-                    }
+            }
+            for (slot, _) in last.iter_mut().zip(in_set).filter(|(_, is_in)| *is_in) {
+                let further = slot.is_none_or(|known| known.view != hit.view || hit.end >= known.end);
+                if further {
+                    *slot = Some(hit);
                 }
             }
         }
@@ -640,14 +652,6 @@ impl<'a> Judge<'a> {
 
 fn small(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
-}
-
-/// A text that does not count has no matches, which a comparison may still accept.
-fn count_of_nothing(atom: &Atom) -> Truth {
-    match atom {
-        Atom::Count { compare, .. } => Comparison::holds(*compare, 0.0).into(),
-        _ => Truth::False,
-    }
 }
 
 /// The atoms of a condition with the sign under which each first stands.

@@ -180,10 +180,21 @@ impl<'a> Search<'a> {
     fn at_word_starts(&mut self) {
         let Some(words) = &self.matcher.words else { return };
         let Ok(start) = words.nfa.start_state(Anchored::Yes) else { return };
-        let mut from = 0;
-        while let Some(at) = words.gate.next(self.text, from) {
-            self.walk(words, start, at);
-            from = at + 1;
+        let text = self.text;
+        let (blocks, rest) = text.as_chunks::<64>();
+        let mut last = [0; 64];
+        last.iter_mut().zip(rest).for_each(|(to, &from)| *to = from);
+        let mut inside = false;
+        for (nth, block) in blocks.iter().chain([&last]).enumerate() {
+            let mut places;
+            (places, inside) = words.gate.places(block, inside);
+            while places != 0 {
+                let at = nth * 64 + places.trailing_zeros() as usize;
+                places &= places - 1;
+                if words.gate.admits(text, at) {
+                    self.walk(words, start, at);
+                }
+            }
         }
     }
 
@@ -197,9 +208,12 @@ impl<'a> Search<'a> {
                 }
                 if words.nfa.is_match(state) {
                     for index in 0..words.nfa.match_len(state) {
-                        if let Some(&entry) =
-                            words.entries.get(words.nfa.match_pattern(state, index).as_usize())
-                        {
+                        let text = words.nfa.match_pattern(state, index);
+                        // A state also names the texts that end the one it stands for: those began later.
+                        if words.nfa.pattern_len(text) != end + 1 - at {
+                            continue;
+                        }
+                        if let Some(&entry) = words.entries.get(text.as_usize()) {
                             self.matched(entry, at, end + 1);
                         }
                     }
@@ -292,7 +306,7 @@ impl<'a> Search<'a> {
 
 /// What the first bytes of patterns may be: a table of bytes and three bitmaps of 8 KiB.
 struct Gate {
-    first: Box<[First; 256]>,
+    first: Box<[u8; 256]>,
     /// Hashes of the first four bytes of any pattern.
     four: Bitmap,
     /// Those of patterns shorter than eight bytes.
@@ -301,21 +315,17 @@ struct Gate {
     eight: Bitmap,
 }
 
-/// What a byte says by itself.
-#[derive(Clone, Copy, Default)]
-struct First {
-    /// It belongs to an ASCII word.
-    word: bool,
-    /// Some pattern begins with it.
-    begins: bool,
-}
+/// The byte belongs to an ASCII word.
+const WORD: u8 = 1;
+/// Some pattern begins with the byte.
+const BEGINS: u8 = 2;
 
 impl Gate {
     fn new(texts: &[&[u8]]) -> Self {
-        let mut first = Box::new([First::default(); 256]);
+        let mut first = Box::new([0; 256]);
         for (byte, entry) in (0..=u8::MAX).zip(first.iter_mut()) {
-            entry.word = is_ascii_word(byte);
-            entry.begins = texts.iter().any(|text| text.first() == Some(&byte));
+            let begins = texts.iter().any(|text| text.first() == Some(&byte));
+            *entry = (WORD * u8::from(is_ascii_word(byte))) | (BEGINS * u8::from(begins));
         }
         let [four, short, eight] = Default::default();
         let mut gate = Self { first, four, short, eight };
@@ -345,29 +355,22 @@ impl Gate {
         gate
     }
 
-    /// The next place from `from` on where a pattern may begin. A function of its own so that its few variables stay in
-    /// registers.
-    #[inline(never)]
-    fn next(&self, text: &[u8], from: usize) -> Option<usize> {
-        let mut inside = from
-            .checked_sub(1)
-            .and_then(|before| text.get(before))
-            .is_some_and(|&byte| self.first(byte).word);
-        for (at, &byte) in text.iter().enumerate().skip(from) {
-            // Bytes of other scripts never count as inside: their word boundaries are decided at the match.
-            let First { word, begins } = self.first(byte);
-            if begins && !(word && inside) && self.admits(text, at) {
-                return Some(at);
-            }
-            inside = word;
-        }
-        None
-    }
-
+    /// One bit for each byte, the first lowest, at which a pattern may begin for all that the byte and the one before say;
+    /// and whether the block ends inside a word. Without a branch: the lengths of words cannot be predicted.
     #[inline]
-    #[expect(clippy::indexing_slicing, reason = "every byte is below 256")]
-    fn first(&self, byte: u8) -> First {
-        self.first[byte as usize]
+    fn places(&self, block: &[u8; 64], inside: bool) -> (u64, bool) {
+        /// Moves the lowest bit of each of eight bytes into one byte.
+        const GATHER: u64 = 0x0102_0408_1020_4080;
+        const LOWEST: u64 = u64::from_le_bytes([1; 8]);
+        let (mut word, mut begins) = (0u64, 0u64);
+        for (nth, eight) in block.as_chunks::<8>().0.iter().enumerate() {
+            #[expect(clippy::indexing_slicing, reason = "every byte is below 256")]
+            let flags = u64::from_le_bytes(eight.map(|byte| self.first[usize::from(byte)]));
+            word |= ((flags & LOWEST).wrapping_mul(GATHER) >> 56) << (8 * nth);
+            begins |= ((flags >> 1 & LOWEST).wrapping_mul(GATHER) >> 56) << (8 * nth);
+        }
+        // Bytes of other scripts never count as inside: their word boundaries are decided at the match.
+        (begins & !(word & (word << 1 | u64::from(inside))), word >> 63 == 1)
     }
 
     fn words(bytes: [u8; 8]) -> (u32, u64) {

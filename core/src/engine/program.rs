@@ -2,12 +2,14 @@
 
 use super::matcher::{Matcher, build_regex};
 use super::personal::PersonalKinds;
+use super::scan::TextScan;
 use super::scores::{Classifier, reads_labels};
 use super::secrets::SecretKinds;
 use crate::classifier::takes_context;
 use crate::message::{Surface, Surfaces};
 use crate::policy::{
     ArgumentTest, Atom, Condition, Kind, Op, Place, Policy, PolicyData, Rule, Scope, ScopeTest, TextTest,
+    Truth,
 };
 use regex_automata::meta;
 use std::collections::BTreeMap;
@@ -46,6 +48,12 @@ pub(crate) struct Plan {
     pub rules: Vec<usize>,
     /// Those of them that text may excuse.
     pub excusable: Vec<usize>,
+    /// By set, places in `rules` of those that cannot hold unless one of their sets matches.
+    pub stirred: Vec<Vec<u32>>,
+    /// Places of those that may hold where personal data or a secret is found.
+    pub stirred_by_data: Vec<u32>,
+    /// Places of those that may hold of any text.
+    pub alert: Vec<u32>,
     /// Rules of exceptions, by index.
     pub exceptions: Vec<usize>,
     /// What to look for in the judged text.
@@ -89,7 +97,7 @@ pub(crate) fn conditions(rule: &Rule) -> impl Iterator<Item = &Condition> {
 fn is_excusable(rule: &Rule, atoms: &[Atom]) -> bool {
     let reads = |index: u32| atoms.get(index as usize).is_some_and(|atom| atom.place().is_some());
     let bounded = |index: u32| match atoms.get(index as usize) {
-        Some(Atom::Count { compare, .. }) => compare.holds(0.0),
+        Some(Atom::Count { compare, .. }) => compare.holds(0.0) || !compare.holds(f64::INFINITY),
         _ => false,
     };
     conditions(rule).flat_map(Condition::atoms).any(bounded)
@@ -148,7 +156,7 @@ impl Plan {
         request: &mut Wanted,
         response: &mut Wanted,
     ) -> Self {
-        let mut plan = Self::default();
+        let mut plan = Self { stirred: vec![Vec::new(); data.sets.len()], ..Self::default() };
         let with_request = classifier.is_some() && takes_context(surface);
         plan.request |= with_request && classifier.is_some_and(|it| it.all);
         for (index, rule) in data.rules.iter().enumerate() {
@@ -160,7 +168,7 @@ impl Plan {
             if exception {
                 plan.exceptions.push(index);
             } else {
-                plan.rules.push(index);
+                plan.add(index, rule, &data.atoms, surface);
                 if is_excusable(rule, &data.atoms) {
                     plan.excusable.push(index);
                     plan.labels |= classifier.is_some() && reads_labels(rule, &data.atoms);
@@ -192,6 +200,68 @@ impl Plan {
     }
 }
 
+impl Plan {
+    fn add(&mut self, index: usize, rule: &Rule, atoms: &[Atom], surface: Surface) {
+        let Ok(place) = u32::try_from(self.rules.len()) else { return };
+        self.rules.push(index);
+        let atom = |index: u32| atoms.get(index as usize);
+        let nothing_found = rule.when.eval(|index| match atom(index) {
+            Some(Atom::Match { .. } | Atom::Near { .. } | Atom::Personal { .. } | Atom::Secret { .. }) => {
+                Truth::False
+            }
+            Some(count @ Atom::Count { .. }) if !count.holds_of_nothing() => Truth::False,
+            Some(atom) if atom.needs_tool_call() && surface != Surface::ToolCall => Truth::False,
+            _ => Truth::Unknown,
+        });
+        if nothing_found != Truth::False {
+            self.alert.push(place);
+            return;
+        }
+        for atom in rule.when.atoms().filter_map(atom) {
+            let sets: &[u32] = match atom {
+                Atom::Match { set, .. } | Atom::Count { set, .. } => &[*set],
+                Atom::Near { first, second, .. } => &[*first, *second],
+                Atom::Personal { .. } | Atom::Secret { .. } => {
+                    self.stirred_by_data.push(place);
+                    &[]
+                }
+                _ => &[],
+            };
+            for &set in sets {
+                if let Some(rules) = self.stirred.get_mut(set as usize) {
+                    rules.push(place);
+                }
+            }
+        }
+    }
+
+    /// Marks in `awake`, a bit for each of `rules`, those that may hold of what was found.
+    pub(crate) fn wake(&self, scans: &[&TextScan], awake: &mut Vec<u64>) {
+        awake.clear();
+        if scans.iter().any(|scan| !scan.matching.failed.is_empty()) {
+            awake.resize(self.rules.len().div_ceil(64), u64::MAX);
+            return;
+        }
+        awake.resize(self.rules.len().div_ceil(64), 0);
+        let mut wake = |places: &[u32]| {
+            for &place in places {
+                if let Some(word) = awake.get_mut(place as usize / 64) {
+                    *word |= 1 << (place % 64);
+                }
+            }
+        };
+        wake(&self.alert);
+        for scan in scans {
+            if !(scan.personal.is_empty() && scan.secrets.is_empty()) {
+                wake(&self.stirred_by_data);
+            }
+            for set in scan.touched_sets() {
+                wake(self.stirred.get(set).map_or(&[], Vec::as_slice));
+            }
+        }
+    }
+}
+
 /// Compiles the regular expressions of string tests.
 pub(crate) fn regexes(atoms: &[Atom]) -> Vec<Option<meta::Regex>> {
     atoms
@@ -213,7 +283,7 @@ pub(crate) fn surfaces_of(atom: &Atom) -> Surfaces {
         _ if atom.needs_tool_call() => only(&[Surface::ToolCall]),
         Atom::Scope(ScopeTest::WithinBudget | ScopeTest::WithinTime) => Surfaces::ALL,
         Atom::Untrusted => only(&[Surface::Request, Surface::ToolCall, Surface::ToolResult]),
-        _ => match atom.place() {
+        _ => match atom.place().filter(|_| !atom.holds_of_nothing()) {
             Some(Place::Untrusted) => only(&[Surface::Request, Surface::ToolResult]),
             Some(Place::Trusted) => only(&[Surface::Request]),
             _ => Surfaces::ALL,

@@ -22,8 +22,8 @@ pub(crate) struct TextScan {
     pub secrets: Vec<Found<SecretKind>>,
     pub regions: Vec<(Span, Provenance)>,
     pub chars: usize,
-    /// Whether each set matched at all.
-    touched: Vec<bool>,
+    /// Whether each set matched at all, a bit for each.
+    touched: Vec<u64>,
     pub matching: MatchScratch,
     pub present: bool,
 }
@@ -33,8 +33,8 @@ impl TextScan {
     pub(crate) fn clear(&mut self, program: &Program) {
         for hit in self.hits.drain(..) {
             for &set in program.members.get(hit.pattern as usize).into_iter().flatten() {
-                if let Some(touched) = self.touched.get_mut(set as usize) {
-                    *touched = false;
+                if let Some(touched) = self.touched.get_mut(set as usize / 64) {
+                    *touched = 0;
                 }
             }
         }
@@ -54,7 +54,7 @@ impl TextScan {
             self.chars = text.chars().count();
         }
         if wanted.patterns {
-            self.touched.resize(sets, false);
+            self.touched.resize(sets.div_ceil(64), 0);
             self.views.build(text, ViewOptions { derived: true });
             for (index, view) in (0u16..).zip(self.views.iter()) {
                 let before = self.hits.len();
@@ -70,8 +70,8 @@ impl TextScan {
             }
             for hit in &self.hits {
                 for &set in program.members.get(hit.pattern as usize).into_iter().flatten() {
-                    if let Some(touched) = self.touched.get_mut(set as usize) {
-                        *touched = true;
+                    if let Some(touched) = self.touched.get_mut(set as usize / 64) {
+                        *touched |= 1 << (set % 64);
                     }
                 }
             }
@@ -91,7 +91,14 @@ impl TextScan {
 
     /// Whether the set matched anywhere.
     pub(crate) fn touched(&self, set: u32) -> bool {
-        self.touched.get(set as usize).copied().unwrap_or(false)
+        self.touched.get(set as usize / 64).is_some_and(|touched| touched >> (set % 64) & 1 == 1)
+    }
+
+    /// The sets that matched anywhere.
+    pub(crate) fn touched_sets(&self) -> impl Iterator<Item = usize> + '_ {
+        self.touched.iter().enumerate().filter(|(_, word)| **word != 0).flat_map(|(at, &word)| {
+            (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| at * 64 + bit)
+        })
     }
 
     /// The hits of a set, by view and place.

@@ -303,6 +303,11 @@ impl Atom {
         matches!(self, Self::Label { .. } | Self::Like { .. })
     }
 
+    /// Whether it holds of a text that is not there: a count of nothing is 0, everything else is false.
+    pub(crate) fn holds_of_nothing(&self) -> bool {
+        matches!(self, Self::Count { compare, .. } if compare.holds(0.0))
+    }
+
     /// Whether it needs an automaton of its own.
     pub(crate) fn is_regex_test(&self) -> bool {
         let (Self::ToolName(test) | Self::ToolArgument { test: ArgumentTest::Text(test), .. }) = self else {

@@ -202,7 +202,7 @@ impl<'a> WireMessage<'a> {
                 let known = Role::ALL.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
                 (
                     "role".to_string(),
-                    format!("unknown role `{}`; known are {known}", super::without_text(&word)),
+                    format!("unknown role `{}`; known are {known}", super::without_text(word)),
                 )
             })?,
         };

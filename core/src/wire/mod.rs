@@ -73,6 +73,14 @@ pub fn parse(json: &[u8]) -> Result<Input<'_>, WireError> {
 /// The longest message of an error, in bytes.
 const MAX_ERROR_BYTES: usize = 240;
 
+/// What types are called where they are expected.
+const TYPES: [(&str, &str); 4] = [
+    ("expected struct WireMessage", "expected an object"),
+    ("expected f64", "expected a number"),
+    ("expected usize", "expected a whole number"),
+    ("expected u32", "expected a whole number"),
+];
+
 /// What is wrong with a value, without the value: an error record holds no message text.
 fn without_text(message: &str) -> String {
     let quoted = message.find("string \"").map(|at| at + "string".len());
@@ -80,6 +88,9 @@ fn without_text(message: &str) -> String {
         .zip(message.rfind("\", expected"))
         .and_then(|(from, to)| Some([message.get(..from)?, message.get(to.max(from) + 1..)?].concat()));
     let mut short = stripped.unwrap_or_else(|| message.to_string());
+    for (theirs, ours) in TYPES {
+        short = short.replace(theirs, ours);
+    }
     if short.len() > MAX_ERROR_BYTES {
         let end = (0..=MAX_ERROR_BYTES).rev().find(|at| short.is_char_boundary(*at)).unwrap_or(0);
         short.truncate(end);

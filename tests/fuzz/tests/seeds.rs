@@ -3,6 +3,8 @@
 //! The mutations follow from a fixed number, so that a failure shows up again. libFuzzer, which is guided by coverage,
 //! goes further: see `run.sh`.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may panic")]
+
 use std::path::Path;
 
 /// SplitMix64.

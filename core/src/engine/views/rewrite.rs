@@ -99,29 +99,45 @@ fn word_end(text: &str, at: usize) -> usize {
 
 /// Writes `text` with digits and signs read as letters inside of words. Returns whether that changed anything.
 ///
-/// A word counts if one of the digits or signs stands between two letters, so `mp3` and `3rd` stay what they are,
-/// and so do addresses of electronic mail. Bytes stay where they are.
+/// A word counts if one of the digits or signs stands between two letters, so `mp3` and `3rd` stay what they are, and
+/// so do addresses of electronic mail. In a text with several such words, every word that holds a letter counts. Bytes
+/// stay where they are.
 pub(super) fn leet(text: &str, out: &mut Vec<u8>) -> bool {
-    let mut changed = false;
+    let mut disguised = 0;
+    tokens(text, &mut |token, _| disguised += usize::from(is_disguised(token)));
+    let throughout = disguised >= THROUGHOUT;
+    tokens(text, &mut |token, between| {
+        if is_disguised(token) || (throughout && token.iter().any(u8::is_ascii_alphabetic)) {
+            let word = token.iter().rposition(|&byte| byte != b'!').map_or(0, |last| last + 1);
+            let (word, marks) = token.split_at_checked(word).unwrap_or((token, &[]));
+            out.extend(word.iter().map(|&byte| read_leet(byte).unwrap_or(byte)));
+            out.extend_from_slice(marks);
+        } else {
+            out.extend_from_slice(token);
+        }
+        out.extend_from_slice(between.as_bytes());
+    });
+    disguised > 0
+}
+
+/// How many disguised words say that a text is written so throughout.
+const THROUGHOUT: usize = 2;
+
+/// Calls `each` with every word, and what stands between it and the next. An address is no word.
+fn tokens(text: &str, each: &mut dyn FnMut(&[u8], &str)) {
     let mut rest = text;
     while !rest.is_empty() {
         let (token, after) = rest.split_at_checked(token_length(rest)).unwrap_or((rest, ""));
         let is_address = token.contains('@')
             && after.strip_prefix('.').is_some_and(|after| after.starts_with(|c: char| c.is_alphanumeric()));
-        if !is_address && is_disguised(token.as_bytes()) {
-            let word = token.trim_end_matches('!').len();
-            out.extend(token.bytes().take(word).map(|byte| read_leet(byte).unwrap_or(byte)));
-            out.extend(token.bytes().skip(word));
-            changed = true;
-        } else {
-            out.extend_from_slice(token.as_bytes());
+        let end = after.find(is_leet_char).unwrap_or(after.len());
+        let (between, next) = after.split_at_checked(end).unwrap_or((after, ""));
+        match rest.split_at_checked(token.len() + end) {
+            Some((all, _)) if is_address => each(&[], all),
+            _ => each(token.as_bytes(), between),
         }
-        let between = after.find(is_leet_char).unwrap_or(after.len());
-        let (between, next) = after.split_at_checked(between).unwrap_or((after, ""));
-        out.extend_from_slice(between.as_bytes());
         rest = next;
     }
-    changed
 }
 
 fn is_leet_char(c: char) -> bool {
