@@ -48,7 +48,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = format!("load {loaded:.1?}, {} MiB more in memory\n", resident().saturating_sub(before));
 
     let policy = Compiler::without_files().text("bench.md", POLICY).into_policy()?;
-    let guard = |models| Guard::with(policy.clone(), GuardOptions { models: Some(models), ..GuardOptions::default() });
+    let guard = |models| {
+        Guard::with(policy.clone(), GuardOptions { models: Some(models), ..GuardOptions::default() })
+    };
     let request = text(54);
     let settled = guard(models.clone())?;
     let verdict = settled.check(&Input::request(request.as_str()))?;
@@ -61,7 +63,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let bytes = std::fs::read(Path::new(&open).join("full.onnx"))?;
     let raw = ModelOptions::with_all_ops().prepack_weights(true).load(bytes)?;
-    let ids: Vec<_> = ["input_ids", "attention_mask"].map(|name| raw.node_id(name)).into_iter().collect::<Result<_, _>>()?;
+    let ids: Vec<_> = ["input_ids", "attention_mask"]
+        .map(|name| raw.node_id(name))
+        .into_iter()
+        .collect::<Result<_, _>>()?;
     let outputs = [raw.node_id("logits")?, raw.node_id("embedding")?];
     let pool = Arc::new(ThreadPool::with_num_threads(1));
     let open = Models::load(&open)?;
@@ -71,7 +76,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let full = median(60, || {
             black_box(open.scores(Surface::Request, &request, None).is_ok());
         });
-        let tiers: Vec<_> = open.scores(Surface::Request, &request, None).map_err(|it| it.as_str())?.tiers().names().collect();
+        let tiers: Vec<_> = open
+            .scores(Surface::Request, &request, None)
+            .map_err(|it| it.as_str())?
+            .tiers()
+            .names()
+            .collect();
         let input = NdTensor::<i32, 2>::full([1, columns], 1);
         let bare = median(60, || {
             let inputs = ids.iter().map(|&id| (id, input.view().into())).collect();
@@ -79,7 +89,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             black_box(raw.run(inputs, &outputs, Some(options)).is_ok());
         });
         let ratio = full.as_secs_f64() / bare.as_secs_f64();
-        out += &format!("{columns} tokens, tiers {tiers:?}: {full:.2?}, bare rten {bare:.2?}, ratio {ratio:.3}\n");
+        out += &format!(
+            "{columns} tokens, tiers {tiers:?}: {full:.2?}, bare rten {bare:.2?}, ratio {ratio:.3}\n"
+        );
     }
     use std::io::Write;
     std::io::stdout().write_all(out.as_bytes())?;
