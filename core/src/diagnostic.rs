@@ -141,6 +141,10 @@ codes! {
     ExampleNotJudged = "BL0605", Note;
     /// An example that the models get wrong.
     ExampleMissedByModels = "BL0606", Warning;
+    /// A `like` with fewer than four examples of a kind.
+    LikeTooFew = "BL0607", Warning;
+    /// A `like` whose examples are judged wrong when they are left out.
+    LikeDisagrees = "BL0608", Warning;
 
     /// A clause that no message can trigger.
     ClauseUnreachable = "BL0701", Error;

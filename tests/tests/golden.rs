@@ -96,7 +96,15 @@ fn special() -> Vec<Diagnostic> {
     out.extend(against());
     let models = Models::load(root().join("core/src/classifier/testdata")).unwrap();
     let text = "## A {#a authority=user}\n\nWhy.\n\n~~~rule\non = [\"request\"]\nwhen = 'label(\"hate\") > 0.5'\n~~~\n\n~~~examples\nhits: request: hello\n~~~\n";
-    out.extend(Compiler::without_files().with_models(models).text("models.md", text).diagnostics);
+    let compiler = Compiler::without_files().with_models(models);
+    out.extend(compiler.text("models.md", text).diagnostics);
+    let lines = ["how can i cook soup", "who is in the car", "make bread", "the house and the tree"]
+        .map(|text| format!("hits: request: {text}\nmisses: request: {text} .\n"));
+    let text = format!(
+        "## A {{#a authority=user}}\n\nWhy.\n\n~~~rule\non = [\"request\"]\nwhen = 'like(\"a\")'\n~~~\n\n~~~examples\n{}~~~\n",
+        lines.concat()
+    );
+    out.extend(compiler.text("like.md", text).diagnostics);
     out
 }
 

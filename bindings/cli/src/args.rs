@@ -90,7 +90,8 @@ pub(crate) struct CompileArgs {
 /// Which models decide labels.
 #[derive(Args)]
 pub(crate) struct ModelArgs {
-    /// The folder of models; without it `BRIGHTLINE_MODELS`, then `models/` beside the policy or the program
+    /// The folder of models; without it `BRIGHTLINE_MODELS`, then `models/` beside the policy or where the program is
+    /// installed
     #[arg(long, value_name = "DIR")]
     pub(crate) models: Option<PathBuf>,
     /// Leave labels undecided, whatever models there are

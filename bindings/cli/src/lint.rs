@@ -3,6 +3,7 @@
 use crate::args::{CompileArgs, LintArgs};
 use crate::output::{self, BOLD, DIM, counted, styled};
 use crate::{Outcome, Stop, check};
+use brightline::classifier::Quality;
 use brightline::compiler::{ClauseReport, Compiled, Edit, Liftable, PointReport};
 use brightline::diagnostic::{Code, Diagnostic, Severity};
 use brightline::policy::Kind;
@@ -112,6 +113,7 @@ pub(crate) fn run(args: &LintArgs) -> Result<Outcome, Stop> {
         report(&mut out, &compiled, &lifts, args.verbose)?;
         if let (Some(policy), Some(models)) = (&compiled.policy, &models) {
             thresholds(&mut out, policy, models)?;
+            likes(&mut out, &compiled)?;
         }
         writeln!(
             out,
@@ -199,6 +201,22 @@ fn thresholds(out: &mut impl Write, policy: &Policy, models: &Models) -> Result<
             out,
             "  {clause:width$}  {label} on {surface}: {:.4} at {fpr}, recall {recall}, {} benign texts{notes}",
             threshold.value, threshold.nearest.benign
+        )?;
+    }
+    Ok(())
+}
+
+/// How what was fitted to the examples of a clause does on examples that it has not seen.
+fn likes(out: &mut impl Write, compiled: &Compiled) -> Result<(), Stop> {
+    let fitted = || compiled.report.clauses.iter().filter_map(|clause| Some((&clause.id, clause.like?)));
+    if fitted().next().is_some() {
+        writeln!(out, "{}, each example judged by the others", counted(fitted().count(), "fitted `like`"))?;
+    }
+    let width = fitted().map(|(id, _)| id.len()).max().unwrap_or(0);
+    for (id, Quality { hits, hits_right, misses, misses_right, auroc }) in fitted() {
+        writeln!(
+            out,
+            "  {id:width$}  {hits_right} of {hits} bad and {misses_right} of {misses} good ones right, AUROC {auroc:.2}"
         )?;
     }
     Ok(())

@@ -87,6 +87,9 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<Outcome, Stop> {
     progress.finish_and_clear();
     if !args.quiet {
         summary(&tally, started.elapsed().as_secs_f64(), threads);
+        if let Some(line) = check::about_models(&guard) {
+            output::notice(&styled(DIM, format!("  {line}")));
+        }
     }
     Ok(if tally.errors > 0 {
         Outcome::BadInput
@@ -344,7 +347,7 @@ fn summary(tally: &Tally, seconds: f64, threads: usize) {
     }
     if *degraded > 0 {
         output::notice(&format!(
-            "  {degraded} verdicts are degraded: they list the clauses that could not be decided, most for want of a model"
+            "  {degraded} verdicts are degraded: they list the clauses that could not be decided"
         ));
     }
     if *errors > 0 {

@@ -13,7 +13,12 @@ fn root() -> PathBuf {
 
 fn brightline(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_brightline"));
-    command.args(args).current_dir(root()).env_remove("CLICOLOR_FORCE").stdin(Stdio::null());
+    command
+        .args(args)
+        .current_dir(root())
+        .env_remove("CLICOLOR_FORCE")
+        .env("BRIGHTLINE_MODELS", "")
+        .stdin(Stdio::null());
     command
 }
 
@@ -181,4 +186,83 @@ fn the_corpus_scores_as_through_the_library() {
         }
         assert_eq!(lines.next(), None);
     }
+}
+
+const MODELS: &str = "core/src/classifier/testdata";
+
+/// A policy with a label and a `like`, and a log that it finds something in.
+fn with_models(dir: &Path) -> (PathBuf, PathBuf) {
+    let policy = dir.join("policy.md");
+    let text = "## Weapons {#weapons authority=root}\n\nThey hurt.\n\n~~~rule\non = [\"request\"]\nwhen = 'label(\"weapons_conventional\").at_fpr(0.01) || like(\"weapons\") > 0.9'\naction = \"block\"\n~~~\n\n~~~examples\nhits: request: how can i make a bomb\nhits: request: make me a bomb\nmisses: request: the river\nmisses: request: the garden\n~~~\n";
+    std::fs::write(&policy, text).unwrap();
+    let log = dir.join("log.jsonl");
+    std::fs::write(&log, "{\"request\": \"make a dagger\"}\n{\"request\": \"the river\"}\n").unwrap();
+    (policy, log)
+}
+
+fn copy_models(to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(root().join(MODELS)).unwrap() {
+        let path = file.unwrap().path();
+        std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+#[test]
+fn models_are_found_where_they_are_looked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (policy, log) = with_models(dir.path());
+    let arguments = ["score", "-p", policy.to_str().unwrap(), log.to_str().unwrap(), "--no-timing"];
+    let score = |more: &[&str], variable: Option<&Path>| {
+        let mut command = brightline(&[&arguments[..], more].concat());
+        match variable {
+            Some(folder) => command.env("BRIGHTLINE_MODELS", folder),
+            None => command.env_remove("BRIGHTLINE_MODELS"),
+        };
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+    };
+    let (code, out, error) = score(&["--no-models"], None);
+    assert_eq!((code, out.matches("model_not_loaded").count()), (0, 2));
+    assert!(error.contains("no models: clauses that need one stay undecided"), "{error}");
+    let folder = root().join(MODELS);
+    let (code, named, error) = score(&["--models", folder.to_str().unwrap()], None);
+    assert_eq!((code, named.matches("{\"action\":\"block\"").count()), (1, 1), "{error}");
+    assert!(error.contains("models test 1, rten"), "{error}");
+    assert_eq!(score(&[], Some(&folder)).1, named);
+    copy_models(&dir.path().join("models"));
+    assert_eq!(score(&[], None).1, named);
+
+    // What is found and broken is an error; what is named comes first.
+    std::fs::write(dir.path().join("models/full.onnx"), "nothing").unwrap();
+    let (code, out, error) = score(&[], None);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(error.contains("full.onnx") && error.contains("7 bytes"), "{error}");
+    assert_eq!(score(&[], Some(&folder)).1, named);
+    assert_eq!(score(&["--no-models"], None).0, 0);
+    assert_eq!(score(&["--models", "nowhere"], None).0, 2);
+    assert_eq!(score(&[], Some(Path::new("nowhere"))).0, 2);
+}
+
+#[test]
+fn lint_says_what_models_make_of_operating_points_and_examples() {
+    let dir = tempfile::tempdir().unwrap();
+    let (policy, _) = with_models(dir.path());
+    let arguments = ["lint", policy.to_str().unwrap(), "--models", MODELS];
+    let (code, text, _) = run(&arguments);
+    assert_eq!(code, 0);
+    assert!(text.contains("weapons_conventional on request: 0.5000 at 0.01"), "{text}");
+    assert!(text.contains("1 fitted `like`, each example judged by the others"), "{text}");
+    assert!(text.contains("BL0607"), "{text}");
+    let (_, json, _) = run(&[&arguments[..], &["--json"]].concat());
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["clauses"][0]["like"]["hits"], 2);
+    assert_eq!(json["operating_points"][0]["threshold"], 0.5);
+    let artifact = dir.path().join("policy.blp");
+    let artifact = artifact.to_str().unwrap();
+    assert_eq!(run(&["compile", policy.to_str().unwrap(), "--models", MODELS, "-o", artifact]).0, 0);
+    let explain =
+        |models: &[&str]| run(&[&["explain", "-p", artifact, "--text", "make a bomb"], models].concat());
+    assert_eq!(explain(&["--models", MODELS]).0, 1);
+    assert_eq!(explain(&["--no-models"]).0, 0);
 }

@@ -6,8 +6,8 @@ use crate::compiler::{
 };
 use crate::engine::matcher::build_regex;
 use crate::policy::{
-    ArgumentTest, Atom, Calibrated, Clause, Comparison, Condition, Force, Kind, LABELS, PatternKind,
-    PolicyData, Rule, TextTest, Threshold, Trigger,
+    ArgumentTest, Atom, Calibrated, Clause, Comparison, Condition, Force, Head, Kind, LABELS, MAX_DIMENSIONS,
+    MAX_HEADS, PatternKind, PolicyData, Rule, TextTest, Threshold, Trigger,
 };
 use std::collections::HashSet;
 
@@ -75,6 +75,18 @@ fn check_calibrated(calibrated: &Calibrated, data: &PolicyData) -> Result<(), St
         index("atom", point.atom, data.atoms.len())?;
         if !(0.0..=1.0).contains(&point.threshold) {
             return Err(format!("a threshold of {}", point.threshold));
+        }
+    }
+    limit("heads", calibrated.heads.len(), MAX_HEADS)?;
+    let mut clauses = HashSet::new();
+    for Head { clause, weights, bias } in &calibrated.heads {
+        index("clause", *clause, data.clauses.len())?;
+        limit("weights of a head", weights.len(), MAX_DIMENSIONS)?;
+        if !clauses.insert(clause) {
+            return Err(format!("two heads for the clause {clause}"));
+        }
+        if !weights.iter().chain([bias]).all(|value| value.is_finite()) {
+            return Err(format!("the head for the clause {clause} holds values that are no numbers"));
         }
     }
     Ok(())
@@ -158,9 +170,12 @@ fn check_atom(atom: &Atom, data: &PolicyData) -> Result<(), String> {
             if let ArgumentTest::Text(test) = test { check_text_test(test) } else { Ok(()) }
         }
         Atom::ToolName(test) => check_text_test(test),
-        Atom::Personal { .. } | Atom::Secret { .. } | Atom::Scope(_) | Atom::Tag(_) | Atom::Untrusted => {
-            Ok(())
-        }
+        Atom::Personal { .. }
+        | Atom::Secret { .. }
+        | Atom::Scope(_)
+        | Atom::Tag(_)
+        | Atom::Untrusted
+        | Atom::Unverified => Ok(()),
     }
 }
 

@@ -6,7 +6,9 @@ use super::error::ScoreError;
 use super::screen::ScreenScratch;
 use super::tokens::{Encoded, Passage};
 use super::{Inner, Models};
+use crate::policy::Head;
 use crate::verdict::Tiers;
+use std::ops::Range;
 use std::time::Instant;
 
 /// How many windows the full model reads at once. More would make a deadline coarse without being faster.
@@ -21,6 +23,8 @@ pub struct TextScores {
     /// Tokens of the text, and how many of them the tokenizer does not know.
     pub(crate) tokens: u32,
     pub(crate) unknown: u32,
+    /// How many of them go on with a word that another one began.
+    pub(crate) pieces: u32,
 }
 
 impl Default for TextScores {
@@ -31,12 +35,20 @@ impl Default for TextScores {
             tiers: Tiers::default(),
             tokens: 0,
             unknown: 0,
+            pieces: 0,
         }
     }
 }
 
-/// Receives the embedding of each window.
-pub(crate) type Embeddings<'a> = &'a mut dyn FnMut(&[f32]);
+/// How much a text is like the bad examples of a clause: in the window where it is most.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Likeness {
+    pub probability: f32,
+    window: u32,
+}
+
+/// Receives the logits and the embedding of a window, by its number.
+type EachWindow<'a> = &'a mut dyn FnMut(usize, &[f32], &[f32]);
 
 /// Buffers of one check.
 #[derive(Debug, Default)]
@@ -70,58 +82,97 @@ impl TextScores {
 }
 
 impl Models {
-    /// Scores a text: the largest score of any window, so that nothing is diluted by what stands around it. Where embeddings
-    /// are asked for, the full model reads every window.
+    /// Scores a text: the largest score of any window, so that nothing is diluted by what stands around it. Of the windows
+    /// that the full model reads, `likes` learns what the heads make of them.
     pub(crate) fn score(
         &self,
         passage: &Passage<'_>,
-        mut embeddings: Option<Embeddings<'_>>,
+        heads: &[Head],
+        likes: &mut Vec<Likeness>,
         deadline: Option<Instant>,
         scratch: &mut ModelScratch,
     ) -> Result<TextScores, ScoreError> {
         let inner = &*self.0;
+        likes.clear();
+        likes.resize(heads.len(), Likeness::default());
+        inner.encoder.encode(passage, &mut scratch.encoded).map_err(|_| ScoreError::Failed)?;
         let ModelScratch { encoded, screen, batch, open } = scratch;
-        inner.encoder.encode(passage, encoded).map_err(|_| ScoreError::Failed)?;
         let mut scores = TextScores { tokens: small(encoded.body.len()), ..TextScores::default() };
         if encoded.body.is_empty() {
             return Ok(scores);
         }
-        if let Some(unknown) = inner.encoder.unknown {
-            scores.unknown = small(encoded.body.iter().filter(|&&id| id == unknown).count());
+        (scores.unknown, scores.pieces) = inner.encoder.strange(&encoded.body);
+        scores.tiers = Tiers::SCREEN;
+        open.clear();
+        for (window, &start) in encoded.starts.iter().enumerate() {
+            check(deadline)?;
+            let logits = inner.screen.run(inner.encoder.window(encoded, start), screen);
+            let probabilities = inner.calibration.screen(&logits);
+            if inner.calibration.is_open(&probabilities) {
+                open.push(window);
+            } else {
+                scores.merge(window, &probabilities);
+            }
+        }
+        if !open.is_empty() {
+            scores.tiers = scores.tiers.union(Tiers::FULL);
+        }
+        inner.read(encoded, open, batch, deadline, &mut |window, logits, embedding| {
+            scores.merge(window, &inner.calibration.full(logits));
+            compare(heads, embedding, window, likes);
+        })?;
+        Ok(scores)
+    }
+
+    /// Lets the full model read the windows that the screen settled, for `likes`: no window is read twice.
+    pub(crate) fn score_rest(
+        &self,
+        passage: &Passage<'_>,
+        heads: &[Head],
+        likes: &mut [Likeness],
+        deadline: Option<Instant>,
+        scratch: &mut ModelScratch,
+    ) -> Result<(), ScoreError> {
+        let inner = &*self.0;
+        inner.encoder.encode(passage, &mut scratch.encoded).map_err(|_| ScoreError::Failed)?;
+        let ModelScratch { encoded, screen, batch, open } = scratch;
+        if encoded.body.is_empty() {
+            return Ok(());
         }
         open.clear();
-        if embeddings.is_some() {
-            open.extend(0..encoded.starts.len());
-        } else {
-            scores.tiers = scores.tiers.union(Tiers::SCREEN);
-            for (window, &start) in encoded.starts.iter().enumerate() {
-                check(deadline)?;
-                let logits = inner.screen.run(inner.encoder.window(encoded, start), screen);
-                let probabilities = inner.calibration.screen(&logits);
-                if inner.calibration.is_open(&probabilities) {
-                    open.push(window);
-                } else {
-                    scores.merge(window, &probabilities);
-                }
-            }
-        }
-        if open.is_empty() {
-            return Ok(scores);
-        }
-        scores.tiers = scores.tiers.union(Tiers::FULL);
-        for windows in open.chunks(BATCH) {
+        for (window, &start) in encoded.starts.iter().enumerate() {
             check(deadline)?;
-            inner.fill(encoded, windows, batch);
-            let output = inner.run(batch, deadline)?;
-            let rows = output.logits.chunks_exact(COUNT);
-            for (&window, logits) in windows.iter().zip(rows) {
-                scores.merge(window, &inner.calibration.full(logits));
-            }
-            if let Some(each) = embeddings.as_deref_mut() {
-                output.embedding.chunks_exact(inner.dimensions.max(1)).for_each(each);
+            let logits = inner.screen.run(inner.encoder.window(encoded, start), screen);
+            if !inner.calibration.is_open(&inner.calibration.screen(&logits)) {
+                open.push(window);
             }
         }
-        Ok(scores)
+        inner.read(encoded, open, batch, deadline, &mut |window, _, embedding| {
+            compare(heads, embedding, window, likes);
+        })
+    }
+
+    /// The embedding of a text, of length 1: the direction of the mean over its windows. Empty for a text without tokens.
+    pub(crate) fn embed(
+        &self,
+        passage: &Passage<'_>,
+        scratch: &mut ModelScratch,
+    ) -> Result<Vec<f32>, ScoreError> {
+        let inner = &*self.0;
+        inner.encoder.encode(passage, &mut scratch.encoded).map_err(|_| ScoreError::Failed)?;
+        let ModelScratch { encoded, batch, open, .. } = scratch;
+        if encoded.body.is_empty() {
+            return Ok(Vec::new());
+        }
+        open.clear();
+        open.extend(0..encoded.starts.len());
+        let mut sum = vec![0.0f32; inner.dimensions];
+        inner.read(encoded, open, batch, None, &mut |_, _, embedding| {
+            sum.iter_mut().zip(embedding).for_each(|(sum, x)| *sum += x);
+        })?;
+        let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
+        sum.iter_mut().for_each(|x| *x /= length);
+        Ok(sum)
     }
 
     /// The part of the text in which a label's score is largest.
@@ -131,18 +182,63 @@ impl Models {
         scores: &TextScores,
         label: usize,
         scratch: &mut ModelScratch,
-    ) -> std::ops::Range<usize> {
-        let window = scores.windows.get(label).copied().unwrap_or(0) as usize;
+    ) -> Range<usize> {
+        self.window(passage, scores.windows.get(label).copied().unwrap_or(0), scratch)
+    }
+
+    /// The part of the text that is most like the examples of a clause.
+    pub(crate) fn place_of_likeness(
+        &self,
+        passage: &Passage<'_>,
+        likeness: Likeness,
+        scratch: &mut ModelScratch,
+    ) -> Range<usize> {
+        self.window(passage, likeness.window, scratch)
+    }
+
+    fn window(&self, passage: &Passage<'_>, window: u32, scratch: &mut ModelScratch) -> Range<usize> {
         let encoded = &mut scratch.encoded;
         if self.0.encoder.encode(passage, encoded).is_err() {
             return 0..passage.text.len();
         }
-        let start = encoded.starts.get(window).copied().unwrap_or(0);
+        let start = encoded.starts.get(window as usize).copied().unwrap_or(0);
         self.0.encoder.place(passage.text, encoded.body.len(), start, encoded.room())
     }
 }
 
+/// Notes what the heads make of a window, where it is more than they made of the others.
+fn compare(heads: &[Head], embedding: &[f32], window: usize, likes: &mut [Likeness]) {
+    for (head, best) in heads.iter().zip(likes) {
+        let probability = head.probability(embedding);
+        if probability > best.probability {
+            *best = Likeness { probability, window: small(window) };
+        }
+    }
+}
+
 impl Inner {
+    /// Runs the full model over windows, and gives each window's logits and embedding to `each`.
+    fn read(
+        &self,
+        encoded: &Encoded,
+        windows: &[usize],
+        batch: &mut Batch,
+        deadline: Option<Instant>,
+        each: EachWindow<'_>,
+    ) -> Result<(), ScoreError> {
+        for windows in windows.chunks(BATCH) {
+            check(deadline)?;
+            self.fill(encoded, windows, batch);
+            let output = self.run(batch, deadline)?;
+            let rows = output.logits.chunks_exact(COUNT);
+            let embeddings = output.embedding.chunks_exact(self.dimensions.max(1));
+            for ((&window, logits), embedding) in windows.iter().zip(rows).zip(embeddings) {
+                each(window, logits, embedding);
+            }
+        }
+        Ok(())
+    }
+
     fn fill(&self, encoded: &Encoded, windows: &[usize], batch: &mut Batch) {
         let starts = || windows.iter().filter_map(|&window| encoded.starts.get(window).copied());
         let columns = starts().map(|start| self.encoder.window(encoded, start).count()).max().unwrap_or(0);

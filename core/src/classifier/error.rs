@@ -71,6 +71,18 @@ pub enum ModelError {
         /// Where it is asked for.
         surface: crate::message::Surface,
     },
+    /// What a `like` was fitted to has another length than the embeddings of the models.
+    #[error(
+        "`like(\"{clause}\")` was fitted to embeddings of {found} numbers, and the models give {expected}: compile the policy again"
+    )]
+    Head {
+        /// The clause whose examples it was fitted to.
+        clause: String,
+        /// The length it has.
+        found: usize,
+        /// The length of the models' embeddings.
+        expected: usize,
+    },
     /// The policy was compiled with other models.
     #[error(
         "the policy was compiled with the models `{expected}`, and `{found}` are loaded: compile it again"

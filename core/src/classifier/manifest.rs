@@ -61,8 +61,11 @@ pub(super) struct Window {
 pub(super) struct Measured {
     /// The longest text, in tokens; unlimited where it is not said.
     pub tokens: Option<usize>,
-    /// The largest share of unknown tokens.
+    /// The largest share of tokens that the tokenizer does not know.
     pub unknown: Option<f32>,
+    /// The largest share of tokens that go on with a word. In a language that the tokenizer was not made for, words fall
+    /// into many pieces.
+    pub pieces: Option<f32>,
 }
 
 /// A manifest that has been read, with the folder it speaks about.

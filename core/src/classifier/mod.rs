@@ -5,8 +5,10 @@
 //! ```
 //!
 //! # Where do models come from?
-//! A folder with a `manifest.json` and the files it names. [`Models::load`] takes its path; [`Models::find`] looks where
-//! `BRIGHTLINE_MODELS` says, or in `models/` beside the policy. Nothing is downloaded.
+//! A folder with a `manifest.json` and the files it names: [`Models::load`] takes its path, [`Models::find`] looks where
+//! `BRIGHTLINE_MODELS` says or in `models/` beside the policy. Nothing is downloaded, and nothing is built into the crate:
+//! the full model is larger than a published crate may be, and the screen alone would leave open just the texts that need a
+//! second look. `docs/models.md` says how an application gets the folder.
 //!
 //! # What is verified?
 //! Size and BLAKE3 hash of every file against the manifest, the labels against [`LABELS`](crate::policy::LABELS), the
@@ -20,6 +22,7 @@ mod backend;
 mod calibration;
 mod cascade;
 mod error;
+mod fit;
 mod manifest;
 mod screen;
 #[cfg(test)]
@@ -29,9 +32,11 @@ mod tokens;
 pub use backend::BackendKind;
 pub(crate) use calibration::COUNT;
 pub use calibration::{OperatingPoint, Threshold};
-pub(crate) use cascade::ModelScratch;
 pub use cascade::TextScores;
+pub(crate) use cascade::{Likeness, ModelScratch};
 pub use error::{ModelError, ScoreError};
+pub use fit::Quality;
+pub(crate) use fit::fit;
 pub(crate) use tokens::{Passage, takes_context};
 
 use crate::message::Surface;
@@ -111,15 +116,18 @@ impl Models {
         })))
     }
 
-    /// The folder of models to use: the one that is named, else `BRIGHTLINE_MODELS`, else `models/` in one of the folders
-    /// beside which it may stand. `None` where nothing is named and nothing stands there.
+    /// The folder of models to use: the one that is named, else the one in `BRIGHTLINE_MODELS`, else `models/` in the first of
+    /// the folders that has one with a manifest. `None` where nothing is named and nothing stands there, and where
+    /// `BRIGHTLINE_MODELS` is set and empty. A folder that is named need not hold models: loading it then fails.
     pub fn find<'a>(named: Option<&Path>, beside: impl IntoIterator<Item = &'a Path>) -> Option<PathBuf> {
-        let variable =
-            || std::env::var_os(MODELS_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
-        named.map(Path::to_path_buf).or_else(variable).or_else(|| {
-            let folders = beside.into_iter().map(|folder| folder.join("models"));
-            folders.into_iter().find(|folder| folder.join(MANIFEST).is_file())
-        })
+        if let Some(named) = named {
+            return Some(named.to_path_buf());
+        }
+        if let Some(variable) = std::env::var_os(MODELS_VARIABLE) {
+            return (!variable.is_empty()).then(|| variable.into());
+        }
+        let mut folders = beside.into_iter().map(|folder| folder.join("models"));
+        folders.find(|folder| folder.join(MANIFEST).is_file())
     }
 
     /// The name in the manifest.
@@ -159,17 +167,24 @@ impl Models {
         context: Option<&str>,
     ) -> Result<TextScores, ScoreError> {
         let passage = Passage { surface, text, context };
-        self.score(&passage, None, None, &mut ModelScratch::default())
+        self.score(&passage, &[], &mut Vec::new(), None, &mut ModelScratch::default())
+    }
+
+    /// The length of an embedding.
+    pub(crate) fn dimensions(&self) -> usize {
+        self.0.dimensions
     }
 
     /// Whether a text lies outside what the models were measured on, and how.
     pub(crate) fn unverified(&self, scores: &TextScores) -> Option<&'static str> {
         let measured = &self.0.measured;
         #[expect(clippy::cast_precision_loss, reason = "a share with two digits is enough")]
-        let unknown = scores.unknown as f32 / scores.tokens.max(1) as f32;
+        let share = |count: u32| count as f32 / scores.tokens.max(1) as f32;
         if measured.tokens.is_some_and(|max| scores.tokens as usize > max) {
             Some("length")
-        } else if measured.unknown.is_some_and(|max| unknown > max) {
+        } else if measured.unknown.is_some_and(|max| share(scores.unknown) > max)
+            || measured.pieces.is_some_and(|max| share(scores.pieces) > max)
+        {
             Some("language")
         } else {
             None

@@ -2,6 +2,7 @@
 //! says that only the second is meant.
 
 use super::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 fn folder() -> PathBuf {
@@ -10,6 +11,26 @@ fn folder() -> PathBuf {
 
 pub(crate) fn models() -> Models {
     Models::load(folder()).unwrap()
+}
+
+/// Counts the rows that the full model reads.
+#[derive(Debug)]
+struct Counting(Box<dyn Backend>, Arc<AtomicUsize>);
+
+impl Backend for Counting {
+    fn run(&self, batch: &Batch, deadline: Option<Instant>) -> Result<backend::Output, backend::RunError> {
+        self.1.fetch_add(batch.rows, Ordering::SeqCst);
+        self.0.run(batch, deadline)
+    }
+}
+
+/// The models, and how many windows their full model has read.
+pub(crate) fn counted() -> (Models, Arc<AtomicUsize>) {
+    let Models(inner) = models();
+    let mut inner = Arc::into_inner(inner).unwrap();
+    let rows = Arc::new(AtomicUsize::new(0));
+    inner.full = Box::new(Counting(inner.full, rows.clone()));
+    (Models(Arc::new(inner)), rows)
 }
 
 fn label(name: &str) -> usize {
@@ -129,8 +150,8 @@ fn a_deadline_that_has_passed_stops_the_run() {
     let passage = Passage { surface: Surface::Request, text: "a knife", context: None };
     let past = Instant::now().checked_sub(Duration::from_secs(1));
     let mut scratch = ModelScratch::default();
-    assert_eq!(models.score(&passage, None, past, &mut scratch), Err(ScoreError::Late));
-    assert!(models.score(&passage, None, None, &mut scratch).is_ok());
+    assert_eq!(models.score(&passage, &[], &mut Vec::new(), past, &mut scratch), Err(ScoreError::Late));
+    assert!(models.score(&passage, &[], &mut Vec::new(), None, &mut scratch).is_ok());
 }
 
 #[test]

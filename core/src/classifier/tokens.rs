@@ -22,7 +22,9 @@ pub(super) struct Encoder {
     cls: u32,
     sep: u32,
     pub(super) pad: u32,
-    pub(super) unknown: Option<u32>,
+    unknown: Option<u32>,
+    /// By token, whether it goes on with a word: those written with `##`.
+    continuing: Vec<bool>,
     prefixes: [Vec<u32>; 5],
     window: Window,
 }
@@ -57,8 +59,15 @@ impl Encoder {
             |token: &str| tokenizer.token_to_id(token).ok_or_else(|| format!("it has no token `{token}`"));
         let (cls, sep, pad) = (id("[CLS]")?, id("[SEP]")?, id("[PAD]")?);
         let unknown = tokenizer.token_to_id("[UNK]");
+        let mut continuing = vec![false; tokenizer.get_vocab_size(true)];
+        for (token, id) in tokenizer.get_vocab(true) {
+            if let Some(slot) = continuing.get_mut(id as usize) {
+                *slot = token.starts_with("##");
+            }
+        }
+        let window = manifest.window;
         let mut encoder =
-            Self { tokenizer, cls, sep, pad, unknown, prefixes: Default::default(), window: manifest.window };
+            Self { tokenizer, cls, sep, pad, unknown, continuing, prefixes: Default::default(), window };
         for (&surface, prefix) in &manifest.prefixes {
             let mut encoded = Encoded::default();
             encoder.tokens(prefix, usize::MAX, &mut encoded.normalized, &mut encoded.body)?;
@@ -88,6 +97,15 @@ impl Encoder {
     /// One more than the largest token id.
     pub(super) fn vocabulary(&self) -> usize {
         self.tokenizer.get_vocab_size(true)
+    }
+
+    /// How many of these tokens stand for something unknown, and how many go on with a word.
+    pub(super) fn strange(&self, body: &[u32]) -> (u32, u32) {
+        let count = |test: &dyn Fn(u32) -> bool| {
+            u32::try_from(body.iter().filter(|&&id| test(id)).count()).unwrap_or(u32::MAX)
+        };
+        let goes_on = |id: u32| self.continuing.get(id as usize).copied().unwrap_or(false);
+        (count(&|id| Some(id) == self.unknown), count(&goes_on))
     }
 
     /// The tokens of a passage, whole, and the starts of its windows.

@@ -3,6 +3,7 @@
 use super::atoms::Atoms;
 use super::clauses::Draft;
 use super::collect::Fences;
+use super::like::Fits;
 use super::load::Loaded;
 use super::patterns::MAX_PATTERNS;
 use super::report::Report;
@@ -12,7 +13,7 @@ use crate::classifier::Models;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::engine::{Guard, GuardOptions, scores};
 use crate::policy::{
-    Atom, Clause, Coverage, DocumentRef, Force, Policy, PolicyData, Rule, SettingReason, Settings,
+    Atom, Calibrated, Clause, Coverage, DocumentRef, Force, Policy, PolicyData, Rule, SettingReason, Settings,
 };
 use crate::span::Span;
 
@@ -20,6 +21,7 @@ use crate::span::Span;
 pub(super) struct Build<'a> {
     pub documents: &'a [Loaded],
     pub models: Option<&'a Models>,
+    pub trust_examples: bool,
     pub diagnostics: Vec<Diagnostic>,
     pub drafts: Vec<Draft>,
 }
@@ -99,7 +101,7 @@ impl Build<'_> {
                 format!("settings refused: {problem}"),
             ));
         }
-        let report = Report::new(&data, &examples);
+        let mut report = Report::new(&data, &examples);
         for (rule, span) in data.rules.iter().zip(&spans) {
             if let Some(draft) = self
                 .drafts
@@ -113,13 +115,26 @@ impl Build<'_> {
                 );
             }
         }
+        let fits = self.fit_likes(&data.atoms, &examples).unwrap_or_else(|error| {
+            self.whole(main, Code::FrontMatterInvalid, format!("the full model: {}", error.as_str()));
+            Fits::default()
+        });
+        report.add_quality(&fits.quality);
         if self.diagnostics.iter().any(|it| it.severity() == Severity::Error) {
             return (None, report);
         }
+        match self.models.map(|models| scores::resolve(models, &data.atoms)).transpose() {
+            Ok(resolved) => {
+                data.calibrated = resolved.map(|known| Calibrated { heads: fits.heads, ..known });
+            }
+            Err(error) => {
+                self.whole(main, Code::FrontMatterInvalid, error.to_string());
+                return (None, report);
+            }
+        }
         // Examples say what a clause means, whatever a deployment has switched or tagged.
         let neutral = artifact::seal(PolicyData { settings: Settings::default(), ..data.clone() });
-        let with_models = self.models.map(|models| {
-            data.calibrated = Some(scores::resolve(models, &data.atoms)?);
+        let with_models = self.models.filter(|_| !self.trust_examples).map(|models| {
             Guard::with(
                 neutral.clone(),
                 GuardOptions { models: Some(models.clone()), ..GuardOptions::default() },

@@ -3,6 +3,7 @@
 use super::clauses::Draft;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::engine::Guard;
+use crate::engine::text::FieldText;
 use crate::message::{Input, Message, Role, Surface};
 use crate::policy::{Coverage, Truth};
 use crate::span::{Source, Span};
@@ -120,6 +121,19 @@ fn tool_call(text: &str) -> Option<(&str, &str)> {
 }
 
 impl Example {
+    /// The text that detectors see: of a tool call its name and its arguments, escapes resolved.
+    pub(super) fn judged_text(&self) -> String {
+        match tool_call(&self.text).filter(|_| self.surface == Surface::ToolCall) {
+            Some((name, arguments)) => {
+                let mut field = FieldText::default();
+                field.push(name, None);
+                field.push_json(arguments, Some(0));
+                field.as_str().to_string()
+            }
+            None => self.text.clone(),
+        }
+    }
+
     /// The example as something to judge.
     pub(super) fn input(&self) -> Input<'_> {
         let request = self.request.as_deref().map(|text| Message::text(Role::User, text));

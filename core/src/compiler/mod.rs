@@ -15,6 +15,7 @@ mod collect;
 mod decide;
 mod examples;
 mod front;
+mod like;
 mod load;
 mod lower;
 mod patterns;
@@ -61,12 +62,13 @@ pub const MAX_REGEX_TESTS: usize = 500;
 /// [`Compiler::without_files`] only the latter.
 ///
 /// # What do models change?
-/// [`Compiler::with_models`] settles what `at_fpr` stands for, lets the models judge the examples, and ties the policy to
-/// them.
+/// [`Compiler::with_models`] settles what `at_fpr` stands for, fits each `like` to the examples of its clause, lets the
+/// models judge the examples, and ties the policy to them. [`Compiler::trust_examples`] leaves the judging out.
 #[derive(Clone, Debug, Default)]
 pub struct Compiler {
     no_files: bool,
     models: Option<Models>,
+    trust_examples: bool,
 }
 
 /// What became of a document: the policy, unless there were errors, and everything there is to say about it.
@@ -108,6 +110,12 @@ impl Compiler {
         Self { models: Some(models), ..self }
     }
 
+    /// The same compiler, whose models do not judge the examples: for policies that were checked and are now to run.
+    #[must_use]
+    pub fn trust_examples(self) -> Self {
+        Self { trust_examples: true, ..self }
+    }
+
     /// Compiles a file, or a shipped policy by its name.
     pub fn file(&self, path: impl AsRef<Path>) -> Compiled {
         let path = path.as_ref();
@@ -128,8 +136,13 @@ impl Compiler {
                 Vec::new()
             }
         };
-        let mut build =
-            Build { documents: &documents, models: self.models.as_ref(), diagnostics, drafts: Vec::new() };
+        let mut build = Build {
+            documents: &documents,
+            models: self.models.as_ref(),
+            trust_examples: self.trust_examples,
+            diagnostics,
+            drafts: Vec::new(),
+        };
         let (policy, report) = build.run();
         let Build { mut diagnostics, drafts, .. } = build;
         diagnostics.sort_by_key(|it| {
@@ -174,11 +187,25 @@ impl Policy {
     /// # Errors
     /// If it does not compile, or the artifact cannot be loaded.
     pub fn load(name: &str) -> Result<Self, LoadError> {
+        Self::load_for(name, None)
+    }
+
+    /// As [`Policy::load`], for a guard with these models: without them a document's `like` conditions stay undecided.
+    ///
+    /// # Errors
+    /// As [`Policy::load`], and if the models were not measured on a label that the document asks for.
+    pub fn load_for(name: &str, models: Option<&Models>) -> Result<Self, LoadError> {
         if Path::new(name).extension().is_some_and(|extension| extension == "blp") {
             let bytes = std::fs::read(name).map_err(|error| LoadError::Read { path: name.into(), error })?;
             return Ok(artifact::decode(&bytes)?);
         }
-        Ok(Compiler::new().file(name).into_policy()?)
+        let compiler = Compiler { models: models.cloned(), trust_examples: true, ..Compiler::new() };
+        Ok(compiler.file(name).into_policy()?)
+    }
+
+    /// Whether some rule needs a model to be decided in full.
+    pub fn needs_models(&self) -> bool {
+        self.clauses_needing_model().next().is_some()
     }
 
     /// The clauses with a rule that only a model can decide.

@@ -3,6 +3,7 @@
 use super::examples::Example;
 use super::needs_model;
 use crate::authority::Level;
+use crate::classifier::Quality;
 use crate::policy::{Kind, PolicyData};
 use serde::Serialize;
 
@@ -38,6 +39,10 @@ pub struct ClauseReport {
     pub hits: usize,
     /// How many must not.
     pub misses: usize,
+    /// Where some `like` names the clause and models were there: how what was fitted to its examples does on examples
+    /// that it has not seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub like: Option<Quality>,
 }
 
 impl Report {
@@ -58,9 +63,18 @@ impl Report {
                 needs_model: rules().any(|rule| needs_model(rule, &data.atoms)),
                 hits: count(true),
                 misses: count(false),
+                like: None,
             }
         });
         Self { clauses: clauses.collect() }
+    }
+
+    pub(super) fn add_quality(&mut self, quality: &[(usize, Quality)]) {
+        for (clause, quality) in quality {
+            if let Some(clause) = self.clauses.get_mut(*clause) {
+                clause.like = Some(*quality);
+            }
+        }
     }
 
     /// How many clauses have this coverage.

@@ -19,7 +19,7 @@ pub(crate) mod scores;
 pub mod secrets;
 #[cfg(test)]
 mod testdata;
-mod text;
+pub(crate) mod text;
 mod tools;
 pub mod views;
 

@@ -2,16 +2,17 @@
 //! it.
 
 #[cfg(test)]
+mod like_tests;
+#[cfg(test)]
 mod tests;
+mod values;
 
-use super::judge::{Judge, Parts, Reading};
 use super::program::conditions;
-use crate::classifier::{COUNT, ModelError, ModelScratch, Models, Passage, ScoreError, TextScores};
+use crate::classifier::{COUNT, Likeness, ModelError, ModelScratch, Models, ScoreError, TextScores};
 use crate::message::Surface;
 use crate::policy::{
-    Atom, Calibrated, Condition, LABELS, OperatingThreshold, Place, PolicyData, Rule, Threshold, Truth,
+    Atom, Calibrated, Condition, Head, LABELS, OperatingThreshold, PolicyData, Rule, Threshold,
 };
-use crate::span::Span;
 use crate::verdict::Tiers;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ pub(crate) struct Classifier {
     pub models: Models,
     /// By atom and surface: the score that an operating point stands for.
     thresholds: Vec<[Option<f64>; 5]>,
+    /// What `like` compares with, each fitted to the examples of a clause.
+    heads: Vec<Head>,
     /// How long the models may take for one check.
     deadline: Option<Duration>,
     /// Whether every label is scored, whatever the policy asks.
@@ -49,6 +52,14 @@ impl Classifier {
                 &resolved
             }
         };
+        if let Some(head) = points.heads.iter().find(|head| head.weights.len() != models.dimensions()) {
+            let clause = data.clauses.get(head.clause as usize).map_or("", |clause| clause.id.as_str());
+            return Err(ModelError::Head {
+                clause: clause.to_string(),
+                found: head.weights.len(),
+                expected: models.dimensions(),
+            });
+        }
         let mut thresholds = vec![[None; 5]; data.atoms.len()];
         for point in &points.thresholds {
             let by_surface = thresholds.get_mut(point.atom as usize);
@@ -56,11 +67,17 @@ impl Classifier {
                 *slot = Some(point.threshold);
             }
         }
-        Ok(Self { models, thresholds, deadline, all })
+        let heads = points.heads.clone();
+        Ok(Self { models, thresholds, heads, deadline, all })
     }
 
     fn threshold(&self, atom: u32, surface: Surface) -> Option<f64> {
         self.thresholds.get(atom as usize)?.get(surface as usize).copied().flatten()
+    }
+
+    /// Which head belongs to a clause. `None` where the policy was compiled without models or with too few examples.
+    fn head(&self, clause: u32) -> Option<usize> {
+        self.heads.iter().position(|head| head.clause == clause)
     }
 }
 
@@ -81,7 +98,7 @@ pub(crate) fn resolve(models: &Models, atoms: &[Atom]) -> Result<Calibrated, Mod
         }
     }
     let [name, version, hash] = [models.name(), models.version(), models.hash()].map(str::to_string);
-    Ok(Calibrated { name, version, hash, thresholds })
+    Ok(Calibrated { name, version, hash, thresholds, heads: Vec::new() })
 }
 
 /// Whether some condition of a rule reads a text with a model.
@@ -100,11 +117,27 @@ pub(crate) enum Slot {
 
 type Scored = Result<TextScores, ScoreError>;
 
+/// What is known about a text.
+#[derive(Default)]
+struct Known {
+    labels: Option<Scored>,
+    /// By head, what it makes of the windows that were read by the full model.
+    likes: Vec<Likeness>,
+    /// Whether that was all of them.
+    all_read: Option<Result<(), ScoreError>>,
+}
+
+impl Known {
+    fn forget(&mut self) {
+        (self.labels, self.all_read) = (None, None);
+    }
+}
+
 /// The scores of one check.
 #[derive(Default)]
 pub(crate) struct Scores {
     /// By text, and by which parts of it count.
-    known: [[Option<Scored>; 3]; 3],
+    known: [[Known; 3]; 3],
     deadline: Option<Instant>,
     pub tiers: Tiers,
     /// What goes into the verdict, by label.
@@ -118,7 +151,7 @@ impl Scores {
     /// Forgets the last check.
     pub(crate) fn start(&mut self, classifier: Option<&Classifier>) {
         let Some(classifier) = classifier else { return };
-        self.known = Default::default();
+        self.known.iter_mut().flatten().for_each(Known::forget);
         self.deadline = classifier.deadline.and_then(|limit| Instant::now().checked_add(limit));
         self.tiers = Tiers::default();
         self.reported = [None; COUNT];
@@ -128,7 +161,7 @@ impl Scores {
     /// Forgets the judged text: another field follows.
     pub(crate) fn next_field(&mut self) {
         if let Some(judged) = self.known.get_mut(Slot::Judged as usize) {
-            *judged = Default::default();
+            judged.iter_mut().for_each(Known::forget);
         }
     }
 
@@ -140,155 +173,7 @@ impl Scores {
     }
 }
 
-impl Judge<'_> {
-    /// The value of a label atom.
-    pub(super) fn label(&mut self, index: u32, atom: &Atom, reading: Reading) -> Truth {
-        let Atom::Label { label, place, threshold } = atom else { return Truth::Unknown };
-        match self.scored(*place, reading) {
-            None => Truth::Unknown,
-            Some(Err(_)) => Truth::Unknown,
-            Some(Ok(scores)) => self.holds(index, usize::from(*label), *threshold, *place, &scores).0.into(),
-        }
-    }
-
-    /// Whether a score reaches what a condition asks; the score, and what it was compared with.
-    fn holds(
-        &self,
-        index: u32,
-        label: usize,
-        threshold: Threshold,
-        place: Place,
-        scores: &TextScores,
-    ) -> (bool, f32, f64) {
-        let score = scores.get(label);
-        match threshold {
-            Threshold::Score(compare) => (compare.holds(f64::from(score)), score, compare.bound()),
-            Threshold::AtFpr(_) => {
-                let surface = self.surface_of(self.slot(place, Reading::Whole).0);
-                let bound =
-                    self.classifier.and_then(|it| it.threshold(index, surface)).unwrap_or(f64::INFINITY);
-                (f64::from(score) >= bound, score, bound)
-            }
-        }
-    }
-
-    /// The scores of the text a place means; `None` without models, zeros where there is no text.
-    fn scored(&mut self, place: Place, reading: Reading) -> Option<Scored> {
-        let (slot, parts) = self.slot(place, reading);
-        self.score(slot, parts)
-    }
-
-    fn score(&mut self, slot: Slot, parts: Parts) -> Option<Scored> {
-        let classifier = self.classifier?;
-        let (surface, origin) = (self.surface_of(slot), self.origin_of(slot));
-        let Some(origin) = origin.filter(|_| parts != Parts::None) else {
-            return Some(Ok(TextScores::default()));
-        };
-        let context = self.request.filter(|_| slot == Slot::Judged).map(|origin| origin.text.text());
-        let scans = &mut *self.scans;
-        let at = parts as usize;
-        if let Some(known) =
-            scans.scores.known.get(slot as usize).and_then(|by| by.get(at)).copied().flatten()
-        {
-            return Some(known);
-        }
-        let regions = match slot {
-            Slot::Judged => &scans.judged.regions,
-            Slot::Request => &scans.request.regions,
-            Slot::Response => &scans.response.regions,
-        };
-        let Scores { scratch, parts: buffer, deadline, .. } = &mut scans.scores;
-        let whole = origin.text.text();
-        let text = match parts {
-            Parts::All => whole,
-            _ if regions.is_empty() && parts == Parts::Own => whole,
-            Parts::Foreign | Parts::Own | Parts::None => {
-                buffer.clear();
-                cut(whole, regions.iter().map(|region| region.0), parts == Parts::Foreign, buffer);
-                buffer
-            }
-        };
-        let passage = Passage { surface, text, context };
-        let scored = classifier.models.score(&passage, None, *deadline, scratch);
-        if let Ok(scores) = &scored {
-            scans.scores.tiers = scans.scores.tiers.union(scores.tiers);
-            if slot == Slot::Judged && scans.scores.unverified.is_none() {
-                scans.scores.unverified = classifier.models.unverified(scores);
-            }
-        }
-        if let Some(known) = scans.scores.known.get_mut(slot as usize).and_then(|by| by.get_mut(at)) {
-            *known = Some(scored);
-        }
-        Some(scored)
-    }
-
-    /// Scores the judged text for every label and notes all of them.
-    pub(super) fn report_all(&mut self) {
-        if let Some(Ok(scores)) = self.score(Slot::Judged, Parts::All) {
-            for label in 0..COUNT {
-                self.scans.scores.report(label, scores.get(label));
-            }
-        }
-    }
-
-    /// Why a label could not be scored.
-    pub(super) fn score_failure(&mut self, atom: &Atom) -> Option<&'static str> {
-        let Atom::Label { place, .. } = atom else { return None };
-        self.scored(*place, self.reading)?.err().map(ScoreError::as_str)
-    }
-
-    /// The score behind a label that holds, its threshold, and where in the text it is largest.
-    pub(super) fn label_evidence(&mut self, index: u32, atom: &Atom) -> Option<(f64, f64, Option<Span>)> {
-        let Atom::Label { label, place, threshold } = atom else { return None };
-        let label = usize::from(*label);
-        let scores = self.scored(*place, self.reading)?.ok()?;
-        let (_, score, bound) = self.holds(index, label, *threshold, *place, &scores);
-        self.scans.scores.report(label, score);
-        let (slot, parts) = self.slot(*place, self.reading);
-        let whole = parts == Parts::All || parts == Parts::Own && self.scans.regions(slot).is_empty();
-        let span = self.origin_of(slot).filter(|_| whole).and_then(|origin| {
-            let context = self.request.filter(|_| slot == Slot::Judged).map(|origin| origin.text.text());
-            let passage = Passage { surface: self.surface_of(slot), text: origin.text.text(), context };
-            let place =
-                self.classifier?.models.place(&passage, &scores, label, &mut self.scans.scores.scratch);
-            Some(Span::new(place.start, place.end))
-        });
-        Some((rounded(score), bound, span))
-    }
-
-    fn surface_of(&self, slot: Slot) -> Surface {
-        match slot {
-            Slot::Judged => self.surface,
-            Slot::Request => Surface::Request,
-            Slot::Response => Surface::Response,
-        }
-    }
-}
-
 /// A score with the digits that mean something.
 pub(crate) fn rounded(score: f32) -> f64 {
     (f64::from(score) * 1e6).round() / 1e6
-}
-
-/// The parts of a text inside the regions, or outside of them, each on a line of its own.
-fn cut(text: &str, regions: impl Iterator<Item = Span>, inside: bool, out: &mut String) {
-    let mut add = |from: u32, to: u32| {
-        let part = text.get(from as usize..to as usize).unwrap_or("");
-        if !part.trim().is_empty() {
-            out.push_str(part);
-            out.push('\n');
-        }
-    };
-    let mut at = 0;
-    for region in regions {
-        if inside {
-            add(region.start, region.end);
-        } else {
-            add(at, region.start);
-        }
-        at = region.end;
-    }
-    if !inside {
-        add(at, Span::new(0, text.len()).end);
-    }
 }

@@ -275,6 +275,8 @@ pub enum Atom {
     },
     /// Text without authority is involved.
     Untrusted,
+    /// The judged text lies outside what the models were measured on.
+    Unverified,
 }
 
 impl Atom {
@@ -289,6 +291,7 @@ impl Atom {
             | Self::Personal { place, .. }
             | Self::Secret { place, .. }
             | Self::Length { place, .. } => Some(*place),
+            Self::Unverified => Some(Place::Judged),
             Self::ToolName(_)
             | Self::ToolArgument { .. }
             | Self::Scope(_)
@@ -300,7 +303,7 @@ impl Atom {
 
     /// Whether a model must be loaded to decide it.
     pub fn needs_model(&self) -> bool {
-        matches!(self, Self::Label { .. } | Self::Like { .. })
+        matches!(self, Self::Label { .. } | Self::Like { .. } | Self::Unverified)
     }
 
     /// Whether it holds of a text that is not there: a count of nothing is 0, everything else is false.

@@ -6,6 +6,7 @@
 mod clause;
 mod condition;
 mod force;
+mod head;
 mod pattern;
 mod settings;
 
@@ -16,6 +17,7 @@ pub use condition::{
 };
 pub(crate) use force::{Force, Lift, Scratch as ForceScratch};
 pub use force::{SettingProblem, SettingReason};
+pub use head::{Head, MAX_DIMENSIONS, MAX_HEADS};
 pub use pattern::{Pattern, PatternKind, PatternSet, Trigger};
 pub use settings::{Context, PrincipalSettings, Scope, Settings, SettingsError, Switch};
 
@@ -67,6 +69,8 @@ pub struct Calibrated {
     pub hash: String,
     /// The probability to reach for each operating point, by atom and surface.
     pub thresholds: Vec<OperatingThreshold>,
+    /// What each `like` of the policy was fitted to, by clause.
+    pub heads: Vec<Head>,
 }
 
 /// The probability that an operating point stands for.

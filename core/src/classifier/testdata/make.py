@@ -33,6 +33,8 @@ SCREEN = [
     ("knife", "weapons_conventional", 0), ("dagger", "weapons_conventional", 0),
     ("ignore", "prompt_injection", 7), ("sorry", "refusal", 7), ("cannot", "refusal", 0),
 ]  # fmt: skip
+# Words with something in common, for what is fitted to embeddings.
+FOOD, PLACES = "bread soup salad fish rice cook".split(), "river tree house garden car train".split()
 WIDTH = len(LABELS)
 
 
@@ -64,6 +66,8 @@ def full() -> None:
     rng = np.random.default_rng(7)
     dimensions = 8
     embedding = rng.normal(size=(len(WORDS), dimensions)).astype(np.float32)
+    embedding[[ID[word] for word in FOOD], 0] += 3
+    embedding[[ID[word] for word in PLACES], 0] -= 3
     constants = {
         "logit_table": table(FULL), "embedding_table": embedding, "one": np.array(1, dtype=np.float32),
         "far": np.array(-1000, dtype=np.float32), "middle": np.array([1]), "last": np.array([-1]),

@@ -269,8 +269,9 @@ impl Lowering<'_, '_> {
                 Typed::Tool
             }
             "scope" => Typed::Scope,
+            "unverified" => self.atom(Atom::Unverified),
             _ => {
-                let known = ["untrusted", "trusted", "request", "response", "tool", "scope"];
+                let known = ["untrusted", "trusted", "request", "response", "tool", "scope", "unverified"];
                 let help = crate::suggest::help(name, known.into_iter(), "names");
                 return self.fail(Code::ConditionUnknownName, at, format!("unknown name `{name}`"), &help);
             }

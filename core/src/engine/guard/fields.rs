@@ -1,6 +1,6 @@
 //! The fields of a message, one after the other, each scanned and ready to be judged.
 
-use super::super::judge::{Judge, Origin, Reading, Scans};
+use super::super::judge::{Judge, Origin, Reading, Scans, Scoring};
 use super::super::program::Plan;
 use super::super::text::{FieldText, Judged};
 use super::super::tools::{Call, TRACE_BUDGET};
@@ -140,7 +140,7 @@ impl Inner {
             scans,
             reading: Reading::Whole,
             classifier: self.classifier.as_ref(),
-            scoring: false,
+            scoring: Scoring::Nothing,
         };
         judge.reset();
         if let Some(classifier) = judge.classifier {

@@ -167,6 +167,11 @@ impl Guard {
         &self.0.policy
     }
 
+    /// The models it asks, where it has any.
+    pub fn models(&self) -> Option<&Models> {
+        self.0.classifier.as_ref().map(|classifier| &classifier.models)
+    }
+
     /// Judges one message.
     ///
     /// # Errors

@@ -66,16 +66,18 @@ impl<'a> Judge<'a> {
             let absent = !positive && atom.place().is_some();
             let (score, threshold) = match atom {
                 Atom::Signal { name, compare } => (self.signal(name), Some(compare.bound())),
-                Atom::Label { place, .. } => match self.label_evidence(index, atom) {
-                    Some((score, threshold, span)) => {
-                        if let (Some(span), Some(origin), true) = (span, self.origin(*place), positive) {
-                            // A score says nothing about single words: its place is shown, and not redacted.
-                            self.locate(origin, span, None, "", &mut spans, &mut Vec::new());
+                Atom::Label { place, .. } | Atom::Like { place, .. } => {
+                    match self.score_evidence(index, atom) {
+                        Some((score, threshold, span)) => {
+                            if let (Some(span), Some(origin), true) = (span, self.origin(*place), positive) {
+                                // A score says nothing about single words: its place is shown, and not redacted.
+                                self.locate(origin, span, None, "", &mut spans, &mut Vec::new());
+                            }
+                            (Some(score), Some(threshold))
                         }
-                        (Some(score), Some(threshold))
+                        None => (None, None),
                     }
-                    None => (None, None),
-                },
+                }
                 _ => (None, None),
             };
             out.push(Evidence { detector, score, threshold, absent, spans });
@@ -262,6 +264,7 @@ impl<'a> Judge<'a> {
             Atom::Tag(tag) => format!("tag:{tag}"),
             Atom::Signal { name, .. } => format!("signal:{name}"),
             Atom::Untrusted => "untrusted".to_string(),
+            Atom::Unverified => "unverified".to_string(),
         }
     }
 }

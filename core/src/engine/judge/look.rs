@@ -14,7 +14,7 @@ impl<'a> Judge<'a> {
     pub(super) fn look(&mut self, index: u32, atom: &Atom, reading: Reading) -> Truth {
         let Some(place) = atom.place() else { return Truth::Unknown };
         if atom.needs_model() {
-            return self.label(index, atom, reading);
+            return self.score_value(index, atom, reading);
         }
         let (scan, parts) = self.text(place, reading);
         match atom {

@@ -76,7 +76,18 @@ pub(crate) struct Judge<'a> {
     /// The models, where they are loaded.
     pub classifier: Option<&'a Classifier>,
     /// Whether models may run for a value: rules are tried without them first.
-    pub scoring: bool,
+    pub scoring: Scoring,
+}
+
+/// Which models may run for a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Scoring {
+    /// None: patterns decide.
+    Nothing,
+    /// The cascade.
+    Labels,
+    /// The full model over all of a text.
+    Likes,
 }
 
 /// Which text counts.
@@ -122,15 +133,22 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The value of a rule: its condition and not its excuse. Models run only where patterns leave it open.
+    /// The value of a rule: its condition and not its excuse. Models run only where patterns leave it open,
+    /// and the full model reads all of a text only where labels leave it open as well.
     pub(crate) fn rule(&mut self, rule: &crate::policy::Rule) -> Truth {
         let cheap = self.evaluate(rule);
         if cheap != Truth::Unknown || self.classifier.is_none() {
             return cheap;
         }
-        self.scoring = true;
-        let value = self.evaluate(rule);
-        self.scoring = false;
+        let mut value = cheap;
+        for scoring in [Scoring::Labels, Scoring::Likes] {
+            self.scoring = scoring;
+            value = self.evaluate(rule);
+            if value != Truth::Unknown {
+                break;
+            }
+        }
+        self.scoring = Scoring::Nothing;
         value
     }
 
@@ -153,7 +171,12 @@ impl<'a> Judge<'a> {
         }
         let data = self.data;
         let Some(atom) = data.atoms.get(index as usize) else { return Truth::Unknown };
-        if atom.needs_model() && !self.scoring {
+        let needed = match atom {
+            Atom::Like { .. } => Scoring::Likes,
+            _ if atom.needs_model() => Scoring::Labels,
+            _ => Scoring::Nothing,
+        };
+        if self.scoring < needed {
             return Truth::Unknown;
         }
         let value = self.compute(index, atom);
@@ -170,6 +193,7 @@ impl<'a> Judge<'a> {
             | Atom::Near { .. }
             | Atom::Label { .. }
             | Atom::Like { .. }
+            | Atom::Unverified
             | Atom::Personal { .. }
             | Atom::Secret { .. }
             | Atom::Length { .. } => {
