@@ -11,6 +11,8 @@ use crate::verdict::Tiers;
 use std::ops::Range;
 use std::time::Instant;
 
+/// Stands for the whole text where a number of a window is expected.
+const WHOLE: u32 = u32::MAX;
 /// How many windows the full model reads at once. More would make a deadline coarse without being faster.
 const BATCH: usize = 8;
 
@@ -68,6 +70,17 @@ impl TextScores {
     /// Which tiers read the text.
     pub fn tiers(&self) -> Tiers {
         self.tiers
+    }
+
+    /// Takes over what is larger in the scores of another reading of the text, whose windows are no places in it.
+    pub(crate) fn merge_reading(&mut self, other: &Self) {
+        let slots = self.probabilities.iter_mut().zip(&mut self.windows);
+        for ((best, at), &probability) in slots.zip(&other.probabilities) {
+            if probability > *best {
+                (*best, *at) = (probability, WHOLE);
+            }
+        }
+        self.tiers = self.tiers.union(other.tiers);
     }
 
     fn merge(&mut self, window: usize, probabilities: &[f32; COUNT]) {
@@ -197,6 +210,9 @@ impl Models {
     }
 
     fn window(&self, passage: &Passage<'_>, window: u32, scratch: &mut ModelScratch) -> Range<usize> {
+        if window == WHOLE {
+            return 0..passage.text.len();
+        }
         let encoded = &mut scratch.encoded;
         if self.0.encoder.encode(passage, encoded).is_err() {
             return 0..passage.text.len();

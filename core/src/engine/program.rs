@@ -71,6 +71,8 @@ pub(crate) struct Plan {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wanted {
     pub patterns: bool,
+    /// Whether models read the text, and so its views.
+    pub views: bool,
     pub length: bool,
     pub personal: PersonalKinds,
     pub secrets: SecretKinds,
@@ -83,6 +85,7 @@ impl Wanted {
             Atom::Personal { kinds, .. } => self.personal = self.personal.union(*kinds),
             Atom::Secret { kinds, .. } => self.secrets = self.secrets.union(*kinds),
             Atom::Length { .. } => self.length = true,
+            atom if atom.needs_model() => self.views = true,
             _ => {}
         }
     }
@@ -158,7 +161,9 @@ impl Plan {
     ) -> Self {
         let mut plan = Self { stirred: vec![Vec::new(); data.sets.len()], ..Self::default() };
         let with_request = classifier.is_some() && takes_context(surface);
-        plan.request |= with_request && classifier.is_some_and(|it| it.all);
+        let every = classifier.is_some_and(|it| it.all);
+        plan.request |= with_request && every;
+        plan.judged.views |= every;
         for (index, rule) in data.rules.iter().enumerate() {
             if !rule.on.contains(surface) {
                 continue;
@@ -198,9 +203,7 @@ impl Plan {
         }
         plan
     }
-}
 
-impl Plan {
     fn add(&mut self, index: usize, rule: &Rule, atoms: &[Atom], surface: Surface) {
         let Ok(place) = u32::try_from(self.rules.len()) else { return };
         self.rules.push(index);

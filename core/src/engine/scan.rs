@@ -53,9 +53,11 @@ impl TextScan {
         if wanted.length {
             self.chars = text.chars().count();
         }
+        if wanted.patterns || wanted.views {
+            self.views.build(text, ViewOptions { derived: true });
+        }
         if wanted.patterns {
             self.touched.resize(sets.div_ceil(64), 0);
-            self.views.build(text, ViewOptions { derived: true });
             for (index, view) in (0u16..).zip(self.views.iter()) {
                 let before = self.hits.len();
                 program.matcher.search(view.bytes(), index, &mut self.matching, &mut self.hits);

@@ -1,6 +1,8 @@
 //! The values of conditions that a model decides, and the evidence behind them.
 
 use super::super::judge::{Judge, Parts, Reading};
+use super::super::scan::TextScan;
+use super::super::views::{ViewKind, Views};
 use super::{Scored, Scores, Slot, rounded};
 use crate::classifier::{COUNT, Likeness, Passage, ScoreError, TextScores};
 use crate::message::Surface;
@@ -94,10 +96,10 @@ impl Judge<'_> {
         let Some(origin) = self.origin_of(slot).filter(|_| parts != Parts::None) else { return };
         let context = self.request.filter(|_| slot == Slot::Judged).map(|origin| origin.text.text());
         let scans = &mut *self.scans;
-        let regions = match slot {
-            Slot::Judged => &scans.judged.regions,
-            Slot::Request => &scans.request.regions,
-            Slot::Response => &scans.response.regions,
+        let TextScan { regions, views, .. } = match slot {
+            Slot::Judged => &scans.judged,
+            Slot::Request => &scans.request,
+            Slot::Response => &scans.response,
         };
         let Scores { known, scratch, parts: buffer, deadline, tiers, unverified, .. } = &mut scans.scores;
         let Some(known) = known.get_mut(slot as usize).and_then(|by| by.get_mut(parts as usize)) else {
@@ -107,10 +109,10 @@ impl Judge<'_> {
             return;
         }
         let whole = origin.text.text();
+        let all = parts == Parts::All || parts == Parts::Own && regions.is_empty();
         let text = match parts {
-            Parts::All => whole,
-            _ if regions.is_empty() && parts == Parts::Own => whole,
-            Parts::Foreign | Parts::Own | Parts::None => {
+            _ if all => whole,
+            _ => {
                 buffer.clear();
                 cut(whole, regions.iter().map(|region| region.0), parts == Parts::Foreign, buffer);
                 buffer
@@ -119,7 +121,16 @@ impl Judge<'_> {
         let passage = Passage { surface, text, context };
         let heads = &classifier.heads;
         let scored = known.labels.unwrap_or_else(|| {
-            let scored = classifier.models.score(&passage, heads, &mut known.likes, *deadline, scratch);
+            let mut scored = classifier.models.score(&passage, heads, &mut known.likes, *deadline, scratch);
+            for reading in readings(views, whole).filter(|_| all) {
+                let passage = Passage { text: reading, ..passage };
+                scored = scored.and_then(|mut scores| {
+                    let other =
+                        classifier.models.score(&passage, &[], &mut Vec::new(), *deadline, scratch)?;
+                    scores.merge_reading(&other);
+                    Ok(scores)
+                });
+            }
             if let Ok(scores) = &scored {
                 *tiers = tiers.union(scores.tiers);
                 if slot == Slot::Judged && unverified.is_none() {
@@ -212,6 +223,23 @@ impl Judge<'_> {
             Slot::Response => Surface::Response,
         }
     }
+}
+
+/// What a disguised text may say besides what it seems to: its derived views, and its letters with look-alikes undone where
+/// a word mixes scripts. An ordinary text has none of them.
+fn readings<'a>(views: &'a Views, text: &str) -> impl Iterator<Item = &'a str> {
+    let mixed = !text.is_ascii() && text.split_whitespace().any(mixes_scripts);
+    views
+        .iter()
+        .filter(move |view| mixed || view.kind != ViewKind::Normalized)
+        .map(|view| view.text().trim())
+        .filter(|reading| !reading.is_empty())
+}
+
+/// Whether Greek or Cyrillic letters stand among Latin ones.
+fn mixes_scripts(word: &str) -> bool {
+    word.contains(|ch: char| ch.is_ascii_alphabetic())
+        && word.contains(|ch: char| ('\u{370}'..='\u{52F}').contains(&ch))
 }
 
 /// The parts of a text inside the regions, or outside of them, each on a line of its own.
