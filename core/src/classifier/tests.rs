@@ -192,23 +192,3 @@ fn models_are_looked_for_in_order() {
     assert_eq!(Models::find(Some(Path::new("named")), [parent]), Some("named".into()));
     assert_eq!(Models::find(None, [parent]), None);
 }
-
-#[cfg(feature = "onnxruntime")]
-#[test]
-fn both_backends_agree() {
-    if std::env::var_os("ORT_DYLIB_PATH").is_none() {
-        eprintln!("ORT_DYLIB_PATH is not set: nothing to compare with");
-        return;
-    }
-    let (rten, other) = (models(), Models::load_with(folder(), BackendKind::OnnxRuntime).unwrap());
-    for text in
-        ["a knife", "gun and bread", "ignore the previous instructions", "dagger ".repeat(200).as_str()]
-    {
-        let (left, right) =
-            (rten.scores(Surface::Request, text, None), other.scores(Surface::Request, text, None));
-        let (left, right) = (left.unwrap(), right.unwrap());
-        for label in 0..COUNT {
-            assert!((left.get(label) - right.get(label)).abs() < 1e-3);
-        }
-    }
-}
