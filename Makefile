@@ -19,6 +19,7 @@ demo:
 ## Everything that must pass: unit tests, properties, the shared corpus, golden files, a short fuzz run.
 test:
 	$(CARGO) test --workspace --locked
+	tests/backends.sh
 	tests/fuzz/run.sh --seconds 5
 
 ## What must be clean besides.

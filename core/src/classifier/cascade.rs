@@ -234,7 +234,7 @@ fn compare(heads: &[Head], embedding: &[f32], window: usize, likes: &mut [Likene
 
 impl Inner {
     /// Runs the full model over windows, and gives each window's logits and embedding to `each`.
-    fn read(
+    pub(super) fn read(
         &self,
         encoded: &Encoded,
         windows: &[usize],

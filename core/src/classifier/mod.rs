@@ -18,10 +18,14 @@
 //! The screen some tens of microseconds for a short text, the full model milliseconds for each window that the screen
 //! leaves open. Without a condition that asks for a label, nothing.
 
+#[cfg(all(test, feature = "onnxruntime"))]
+mod agreement_tests;
 mod backend;
 mod calibration;
 mod cascade;
 mod error;
+#[cfg(test)]
+mod error_tests;
 mod fit;
 mod manifest;
 mod screen;
@@ -41,7 +45,7 @@ pub(crate) use tokens::{Passage, takes_context};
 
 use crate::message::Surface;
 use crate::policy::LABELS;
-use backend::{Backend, Batch};
+use backend::{Backend, Batch, LoadError};
 use calibration::Calibration;
 use manifest::{Folder, MANIFEST, Measured};
 use screen::Screen;
@@ -99,8 +103,11 @@ impl Models {
                 format!("it has {} tokens, the tables {}", encoder.vocabulary(), screen.vocabulary());
             return Err(ModelError::Tokenizer { model: "screen", reason });
         }
-        let full = backend.load(folder.read(&files.full)?)?;
-        let dimensions = probe(&*full, &encoder, &folder)?;
+        let full = backend.load(folder.read(&files.full)?).map_err(|error| match error {
+            LoadError::Runtime(reason) => ModelError::Backend { backend: backend.as_str(), reason },
+            LoadError::Graph(reason) => invalid(&files.full, reason),
+        })?;
+        let dimensions = probe(&*full, &encoder, &folder.path(&files.full))?;
         let Folder { manifest, hash, .. } = folder;
         Ok(Self(Arc::new(Inner {
             name: manifest.name,
@@ -199,7 +206,7 @@ impl fmt::Debug for Models {
 }
 
 /// Runs the graph on the first and the last token of the vocabulary: it must take both and give a score for each label.
-fn probe(full: &dyn Backend, encoder: &Encoder, folder: &Folder) -> Result<usize, ModelError> {
+fn probe(full: &dyn Backend, encoder: &Encoder, path: &Path) -> Result<usize, ModelError> {
     let last = u32::try_from(encoder.vocabulary().saturating_sub(1)).unwrap_or(u32::MAX);
     let run = |ids: [u32; 2]| {
         let mut batch = Batch::default();
@@ -207,19 +214,18 @@ fn probe(full: &dyn Backend, encoder: &Encoder, folder: &Folder) -> Result<usize
         batch.push(ids.into_iter(), encoder.pad);
         full.run(&batch, None)
     };
-    let path = folder.path(&folder.manifest.files.full);
+    let invalid = |reason: String| ModelError::Invalid { path: path.to_path_buf(), reason };
     let reason = |error: backend::RunError| match error {
         backend::RunError::Late => "no session".to_string(),
         backend::RunError::Failed(reason) => reason,
     };
-    let known = run([encoder.pad, encoder.pad])
-        .map_err(|error| ModelError::Invalid { path: path.clone(), reason: reason(error) })?;
+    let known = run([encoder.pad, encoder.pad]).map_err(|error| invalid(reason(error)))?;
     if known.logits.len() != COUNT {
         let reason = format!("it gives {} scores, and there are {} labels", known.logits.len(), LABELS.len());
-        return Err(ModelError::Invalid { path, reason });
+        return Err(invalid(reason));
     }
     if known.embedding.is_empty() {
-        return Err(ModelError::Invalid { path, reason: "its embedding is empty".to_string() });
+        return Err(invalid("its embedding is empty".to_string()));
     }
     run([encoder.pad, last])
         .map_err(|error| ModelError::Tokenizer { model: "full", reason: reason(error) })?;

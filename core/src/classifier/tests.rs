@@ -5,7 +5,7 @@ use super::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/classifier/testdata")
 }
 
@@ -185,110 +185,10 @@ fn several_threads_share_the_models() {
     });
 }
 
-/// A copy of the models with one file changed.
-fn changed(file: &str, change: impl Fn(Vec<u8>) -> Option<Vec<u8>>, listed: bool) -> ModelError {
-    let into = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(folder()).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), into.path().join(entry.file_name())).unwrap();
-    }
-    let path = into.path().join(file);
-    match change(std::fs::read(&path).unwrap()) {
-        None => std::fs::remove_file(&path).unwrap(),
-        Some(bytes) => {
-            if listed {
-                let manifest = into.path().join(MANIFEST);
-                let mut value: serde_json::Value =
-                    serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
-                for (_, entry) in value["files"].as_object_mut().unwrap() {
-                    if entry["path"] == file {
-                        entry["bytes"] = bytes.len().into();
-                        entry["blake3"] = blake3::hash(&bytes).to_hex().to_string().into();
-                    }
-                }
-                std::fs::write(&manifest, value.to_string()).unwrap();
-            }
-            std::fs::write(&path, bytes).unwrap();
-        }
-    }
-    Models::load(into.path()).unwrap_err()
-}
-
-fn replaced(from: &'static str, to: &'static str) -> impl Fn(Vec<u8>) -> Option<Vec<u8>> {
-    move |bytes| {
-        let text = String::from_utf8(bytes).unwrap();
-        assert!(text.contains(from));
-        Some(text.replace(from, to).into_bytes())
-    }
-}
-
-#[test]
-fn each_problem_has_its_own_error() {
-    let shown = |error: ModelError| {
-        let text = error.to_string();
-        let (before, after) = text.split_once('/').unwrap_or((&text, ""));
-        let file = after.rsplit('/').next().unwrap_or("");
-        format!("{before}{file}")
-    };
-    assert!(matches!(Models::load("/nowhere").unwrap_err(), ModelError::Missing(_)));
-    for file in ["full.onnx", "screen.safetensors", "tokenizer.json", "calibration.json"] {
-        assert!(matches!(changed(file, |_| None, false), ModelError::Missing(_)), "{file}");
-        let longer = |mut bytes: Vec<u8>| {
-            bytes.push(0);
-            Some(bytes)
-        };
-        assert!(matches!(changed(file, longer, false), ModelError::Size { .. }), "{file}");
-        let other = |mut bytes: Vec<u8>| {
-            bytes[20] ^= 1;
-            Some(bytes)
-        };
-        assert!(matches!(changed(file, other, false), ModelError::Hash { .. }), "{file}");
-        let garbage = changed(file, |_| Some(b"not a model".to_vec()), true);
-        assert!(
-            matches!(garbage, ModelError::Invalid { .. } | ModelError::Backend { .. }),
-            "{file}: {garbage}"
-        );
-    }
-    let labels = changed(MANIFEST, replaced("\"refusal\"", "\"denial\""), false);
-    assert_eq!(labels.to_string(), "the models do not give the labels of this build: missing are `refusal`");
-    let order = changed(MANIFEST, replaced("\"hate\"", "\"harassment\""), false);
-    assert!(matches!(order, ModelError::Labels(_)));
-    let outside = changed(MANIFEST, replaced("\"full.onnx\"", "\"../full.onnx\""), false);
-    assert!(shown(outside).contains("is not the name of a file beside it"));
-    let windows = changed(MANIFEST, replaced("\"tokens\": 16", "\"tokens\": 10"), false);
-    assert!(shown(windows).contains("windows of 10 tokens"));
-    let larger = changed("tokenizer.json", replaced("\"##ing\": 54", "\"##ing\": 54, \"extra\": 55"), true);
-    assert!(matches!(larger, ModelError::Tokenizer { model: "screen", .. }), "{larger}");
-    let unknown = changed("calibration.json", replaced("\"hate\"", "\"loathing\""), true);
-    assert!(shown(unknown).contains("unknown label `loathing`"));
-    let scale = changed("calibration.json", replaced("\"a\": 1.0", "\"a\": -1.0"), true);
-    assert!(shown(scale).contains("scale"));
-}
-
 #[test]
 fn models_are_looked_for_in_order() {
     let data = folder();
     let parent = data.parent().unwrap();
     assert_eq!(Models::find(Some(Path::new("named")), [parent]), Some("named".into()));
     assert_eq!(Models::find(None, [parent]), None);
-}
-
-#[cfg(feature = "onnxruntime")]
-#[test]
-fn both_backends_agree() {
-    if std::env::var_os("ORT_DYLIB_PATH").is_none() {
-        eprintln!("ORT_DYLIB_PATH is not set: nothing to compare with");
-        return;
-    }
-    let (rten, other) = (models(), Models::load_with(folder(), BackendKind::OnnxRuntime).unwrap());
-    for text in
-        ["a knife", "gun and bread", "ignore the previous instructions", "dagger ".repeat(200).as_str()]
-    {
-        let (left, right) =
-            (rten.scores(Surface::Request, text, None), other.scores(Surface::Request, text, None));
-        let (left, right) = (left.unwrap(), right.unwrap());
-        for label in 0..COUNT {
-            assert!((left.get(label) - right.get(label)).abs() < 1e-3);
-        }
-    }
 }

@@ -9,7 +9,7 @@ mod onnxruntime;
 mod pool;
 mod rten;
 
-use super::error::{ModelError, ScoreError};
+use super::error::ScoreError;
 use std::fmt::Debug;
 use std::time::Instant;
 
@@ -36,19 +36,23 @@ impl BackendKind {
     }
 
     /// Loads a graph.
-    pub(super) fn load(self, graph: Vec<u8>) -> Result<Box<dyn Backend>, ModelError> {
+    pub(super) fn load(self, graph: Vec<u8>) -> Result<Box<dyn Backend>, LoadError> {
         Ok(match self {
-            Self::Rten => Box::new(rten::Rten::load(graph).map_err(|reason| self.error(reason))?),
+            Self::Rten => Box::new(rten::Rten::load(graph)?),
             #[cfg(feature = "onnxruntime")]
-            Self::OnnxRuntime => {
-                Box::new(onnxruntime::OnnxRuntime::load(graph).map_err(|reason| self.error(reason))?)
-            }
+            Self::OnnxRuntime => Box::new(onnxruntime::OnnxRuntime::load(graph)?),
         })
     }
+}
 
-    fn error(self, reason: String) -> ModelError {
-        ModelError::Backend { backend: self.as_str(), reason }
-    }
+/// Why a graph cannot be run.
+#[derive(Debug)]
+pub(super) enum LoadError {
+    /// The runtime itself is not there, or not usable.
+    #[cfg_attr(not(feature = "onnxruntime"), expect(dead_code, reason = "`rten` is always there"))]
+    Runtime(String),
+    /// The graph is not one that it can run, or has other inputs and outputs.
+    Graph(String),
 }
 
 /// Rows of token ids, padded to one length.

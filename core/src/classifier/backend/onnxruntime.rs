@@ -1,7 +1,7 @@
 //! ONNX Runtime through `ort`, its library loaded when the first graph is.
 
 use super::pool::Pool;
-use super::{Backend, Batch, Output, RunError};
+use super::{Backend, Batch, LoadError, Output, RunError};
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
@@ -16,18 +16,18 @@ pub(super) struct OnnxRuntime {
 }
 
 impl OnnxRuntime {
-    pub(super) fn load(graph: Vec<u8>) -> Result<Self, String> {
+    pub(super) fn load(graph: Vec<u8>) -> Result<Self, LoadError> {
         // A library that cannot be loaded must be an error here, not a panic inside `ort`.
-        let environment = environment()?;
+        let environment = environment().map_err(LoadError::Runtime)?;
         let graph: Arc<[u8]> = graph.into();
         let make = move || session(&environment, &graph).map_err(|error| error.to_string());
-        let first = make()?;
+        let first = make().map_err(LoadError::Graph)?;
         for (name, known) in [("input_ids", first.inputs()), ("attention_mask", first.inputs())]
             .into_iter()
             .chain([("logits", first.outputs()), ("embedding", first.outputs())])
         {
             if !known.iter().any(|outlet| outlet.name() == name) {
-                return Err(format!("the graph has no `{name}`"));
+                return Err(LoadError::Graph(format!("the graph has no `{name}`")));
             }
         }
         Ok(Self { sessions: Pool::new(first, super::sessions(), make) })

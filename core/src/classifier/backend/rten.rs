@@ -1,7 +1,7 @@
 //! The default runtime: `rten`, with weights packed once when the graph is loaded.
 
 use super::pool::Pool;
-use super::{Backend, Batch, Output, RunError};
+use super::{Backend, Batch, LoadError, Output, RunError};
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
 use rten_tensor::NdTensorView;
 use std::fmt;
@@ -22,11 +22,14 @@ pub(super) struct Rten {
 }
 
 impl Rten {
-    pub(super) fn load(graph: Vec<u8>) -> Result<Self, String> {
+    pub(super) fn load(graph: Vec<u8>) -> Result<Self, LoadError> {
         let mut options = ModelOptions::with_all_ops();
         options.prepack_weights(true);
-        let model = options.load(graph).map_err(|error| error.to_string())?;
-        let node = |name: &str| model.node_id(name).map_err(|_| format!("the graph has no `{name}`"));
+        let model = options.load(graph).map_err(|error| LoadError::Graph(error.to_string()))?;
+        let node = |name: &str| {
+            let missing = |_| LoadError::Graph(format!("the graph has no `{name}`"));
+            model.node_id(name).map_err(missing)
+        };
         let [ids, mask, logits, embedding] = ["input_ids", "attention_mask", "logits", "embedding"].map(node);
         let session = || Arc::new(ThreadPool::with_num_threads(1));
         let threads = Pool::new(session(), super::sessions(), move || Ok(session()));
