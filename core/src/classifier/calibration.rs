@@ -46,6 +46,9 @@ struct Platt {
 struct Band {
     low: f32,
     high: f32,
+    /// The screen's share in the log odds of a window that both tiers read.
+    #[serde(default)]
+    weight: f32,
 }
 
 /// The measured relation between scores and what they mean.
@@ -73,6 +76,9 @@ impl Calibration {
         if !(0.0..=1.0).contains(&band.low) || !(band.low..=1.0).contains(&band.high) {
             return Err(format!("a band from {} to {} of the screen's score", band.low, band.high));
         }
+        if !(0.0..=1.0).contains(&band.weight) {
+            return Err(format!("a weight of {} for the screen", band.weight));
+        }
         let mut points = Vec::with_capacity(COUNT);
         for &label in LABELS {
             let mut by_surface: [Vec<OperatingPoint>; 6] = Default::default();
@@ -97,6 +103,18 @@ impl Calibration {
     /// The full model's probabilities from its logits.
     pub(super) fn full(&self, logits: &[f32]) -> [f32; COUNT] {
         apply(&self.full, logits)
+    }
+
+    /// The probabilities of a window that both tiers read, from the full model's logits and the screen's probabilities.
+    ///
+    /// The two err in different places, so their log odds are averaged with the measured weight.
+    pub(super) fn both(&self, logits: &[f32], screen: &[f32; COUNT]) -> [f32; COUNT] {
+        let mut out = self.full(logits);
+        for (full, screen) in out.iter_mut().zip(screen) {
+            let odds = (1.0 - self.band.weight) * log_odds(*full) + self.band.weight * log_odds(*screen);
+            *full = 1.0 / (1.0 + (-odds).exp());
+        }
+        out
     }
 
     /// The screen's probabilities from its logits.
@@ -197,6 +215,11 @@ fn scales(by_label: &BTreeMap<String, Platt>, model: &str) -> Result<[Platt; COU
         }
     }
     Ok(scales)
+}
+
+fn log_odds(probability: f32) -> f32 {
+    let bounded = probability.clamp(1e-6, 1.0 - 1e-6);
+    (bounded / (1.0 - bounded)).ln()
 }
 
 fn apply(scales: &[Platt; COUNT], logits: &[f32]) -> [f32; COUNT] {

@@ -58,7 +58,9 @@ pub(crate) struct ModelScratch {
     pub encoded: Encoded,
     screen: ScreenScratch,
     batch: Batch,
+    /// The windows that the full model has to read, and what the screen made of each.
     open: Vec<usize>,
+    screened: Vec<[f32; COUNT]>,
 }
 
 impl TextScores {
@@ -109,7 +111,7 @@ impl Models {
         likes.clear();
         likes.resize(heads.len(), Likeness::default());
         inner.encoder.encode(passage, &mut scratch.encoded).map_err(|_| ScoreError::Failed)?;
-        let ModelScratch { encoded, screen, batch, open } = scratch;
+        let ModelScratch { encoded, screen, batch, open, screened } = scratch;
         let mut scores = TextScores { tokens: small(encoded.body.len()), ..TextScores::default() };
         if encoded.body.is_empty() {
             return Ok(scores);
@@ -117,12 +119,14 @@ impl Models {
         (scores.unknown, scores.pieces) = inner.encoder.strange(&encoded.body);
         scores.tiers = Tiers::SCREEN;
         open.clear();
+        screened.clear();
         for (window, &start) in encoded.starts.iter().enumerate() {
             check(deadline)?;
             let logits = inner.screen.run(inner.encoder.window(encoded, start), screen);
             let probabilities = inner.calibration.screen(&logits);
             if inner.calibration.is_open(&probabilities) {
                 open.push(window);
+                screened.push(probabilities);
             } else {
                 scores.merge(window, &probabilities);
             }
@@ -130,8 +134,10 @@ impl Models {
         if !open.is_empty() {
             scores.tiers = scores.tiers.union(Tiers::FULL);
         }
+        let mut screened = screened.iter();
         inner.read(encoded, open, batch, deadline, &mut |window, logits, embedding| {
-            scores.merge(window, &inner.calibration.full(logits));
+            let screen = screened.next().unwrap_or(&[0.5; COUNT]);
+            scores.merge(window, &inner.calibration.both(logits, screen));
             compare(heads, embedding, window, likes);
         })?;
         Ok(scores)
@@ -148,7 +154,7 @@ impl Models {
     ) -> Result<(), ScoreError> {
         let inner = &*self.0;
         inner.encoder.encode(passage, &mut scratch.encoded).map_err(|_| ScoreError::Failed)?;
-        let ModelScratch { encoded, screen, batch, open } = scratch;
+        let ModelScratch { encoded, screen, batch, open, .. } = scratch;
         if encoded.body.is_empty() {
             return Ok(());
         }
