@@ -84,6 +84,8 @@ class Encoder:
         self.tokenizer = Tokenizer.from_file(str(path or MODELS / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
+        # A message that spells out `[SEP]` must not be able to forge one.
+        self.tokenizer.encode_special_tokens = True
         self.cls = self.tokenizer.token_to_id("[CLS]")
         self.sep = self.tokenizer.token_to_id("[SEP]")
         self.prefixes = {s: self.tokens([p])[0] for s, p in PREFIXES.items()}
@@ -107,7 +109,7 @@ class Encoder:
         room = self.room(kind, context)
         if len(body) <= room:
             return [self.assemble(kind, body, context)]
-        starts = list(range(0, len(body) - room, room - OVERLAP)) + [len(body) - room]
+        starts = [*range(0, len(body) - room, room - OVERLAP), len(body) - room]
         return [self.assemble(kind, body[s : s + room], context) for s in starts]
 
     def encode(self, kinds: list[str], texts: list[str], contexts: list[str | None]) -> list[list[list[int]]]:

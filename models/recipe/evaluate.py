@@ -1,0 +1,299 @@
+# ruff: noqa: E501
+"""Measures the models on the test sets and writes `models/EVAL.md`.
+
+Without arguments the models run in Python. To measure the Rust engine:
+
+    python evaluate.py --write rows.jsonl
+    brightline score -p POLICY rows.jsonl --scores -o verdicts.jsonl
+    python evaluate.py --scores verdicts.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+
+from calibrate import dev_rows, sigmoid
+from common import LABEL_INDEX, LABELS, MODELS, PREFIXES, PUBLIC_DATA, SEED, UNSAFE, read_jsonl, surface
+from derived import FRAMES, OBFUSCATIONS, PLACES, variants
+from score import cached
+
+LOOKALIKES = ["or_bench", "xstest", "notinject", "cyberseceval_frr", "jailbreakbench_behaviors", "agentdojo_benign",
+              "toxicchat_test"]  # fmt: skip
+SHIPPED, WIDER = 0.001, 0.01
+BOOTSTRAPS = 200
+AIMS = {
+    "or_bench": "<= 10 %, recall >= 60 %", "xstest": "<= 3 %, recall >= 75 %", "notinject": "<= 2 %",
+    "cyberseceval_frr": "<= 3 %", "agentdojo_benign": "<= 2 %, recall on agentdojo >= 80 %",
+}  # fmt: skip
+
+
+def all_rows() -> dict[str, list[dict]]:
+    dev = dev_rows()
+    test = list(read_jsonl(PUBLIC_DATA / "test.jsonl.gz"))
+    documents = [r["text"] for r in dev if r["set"] in ("docs_markdown", "xquad", "topical_chat")]
+    return {"dev": dev, "test": test, "derived": variants([r for r in test if r["set"] in (
+        "xstest", "wildguard_test_subset", "or_bench", "toxicchat_test")], documents)}  # fmt: skip
+
+
+def engine_row(row: dict) -> dict:
+    """The form `brightline score` reads."""
+    kind = row["kind"] if row["kind"] in (*PREFIXES, "text") else "text"
+    out = {"id": row["id"], kind: row["text"]}
+    if row["context"] and kind in ("response", "tool_call"):
+        out["request"] = row["context"]
+    return out
+
+
+def python_scores(rows: dict[str, list[dict]]) -> dict[str, np.ndarray]:
+    """Probabilities of the cascade, by group of rows."""
+    calibration = json.loads((MODELS / "calibration.json").read_text())
+    scaling, cascade = calibration["scaling"], calibration["cascade"]
+    out = {}
+    for name, group in rows.items():
+        logits = dict(zip(("full", "screen"), cached(name, group), strict=True))
+        p = {
+            tier: sigmoid(
+                z * np.array([scaling[tier][label]["a"] for label in LABELS])
+                + np.array([scaling[tier][label]["b"] for label in LABELS])
+            )
+            for tier, z in logits.items()
+        }
+        score = p["screen"][:, [i for label, i in LABEL_INDEX.items() if label != "refusal"]].max(1)
+        inside = (score >= cascade["low"]) & (score < cascade["high"])
+        out[name] = np.where(inside[:, None], p["full"], p["screen"])
+        out[f"{name}:full"] = p["full"]
+    return out
+
+
+def engine_scores(rows: dict[str, list[dict]], path: Path) -> dict[str, np.ndarray]:
+    by_id = {v["id"]: v["scores"] for v in read_jsonl(path)}
+    return {
+        name: np.array([[by_id[r["id"]].get(label, 0.0) for label in LABELS] for r in group])
+        for name, group in rows.items()
+    }
+
+
+class Points:
+    """Thresholds of an operating point by surface."""
+
+    def __init__(self) -> None:
+        self.table = json.loads((MODELS / "calibration.json").read_text())["operating_points"]
+
+    def at(self, label: str, where: list[str], rate: float) -> np.ndarray:
+        entries = self.table[label]
+        return np.array([
+            next(e["threshold"] for e in entries.get(w, entries["any"]) if e["fpr"] == rate) for w in where
+        ])  # fmt: skip
+
+
+def percent(x: float | None) -> str:
+    return "" if x is None or np.isnan(x) else f"{100 * x:.1f} %"
+
+
+def interval(values: np.ndarray) -> str:
+    """A share with its 95 % bootstrap interval."""
+    if not len(values):
+        return ""
+    rng = np.random.default_rng(SEED)
+    means = rng.binomial(len(values), values.mean(), 2000) / len(values)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return f"{100 * values.mean():.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def bootstrap(metric, y: np.ndarray, p: np.ndarray) -> str:
+    rng = np.random.default_rng(SEED)
+    values = []
+    for _ in range(BOOTSTRAPS):
+        index = rng.integers(0, len(y), len(y))
+        if 0 < y[index].sum() < len(y):
+            values.append(metric(y[index], p[index]))
+    low, high = np.percentile(values, [2.5, 97.5])
+    return f"{metric(y, p):.3f} ({low:.2f} to {high:.2f})"
+
+
+class Report:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def table(self, title: str, note: str, head: list[str], rows: list[list[str]]) -> None:
+        self.lines += [f"## {title}", "", note, "", "| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]  # fmt: skip
+        self.lines += ["| " + " | ".join(str(c) for c in row) + " |" for row in rows] + [""]
+
+
+def by_set(rows: list[dict], key: str = "set") -> dict[str, np.ndarray]:
+    groups = defaultdict(list)
+    for i, r in enumerate(rows):
+        groups[r[key]].append(i)
+    return {k: np.array(v) for k, v in sorted(groups.items())}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", type=Path, help="only write the rows for the engine")
+    parser.add_argument("--scores", type=Path, help="verdicts of the engine with their scores")
+    parser.add_argument("--out", type=Path, default=MODELS / "EVAL.md")
+    arguments = parser.parse_args()
+    rows = all_rows()
+    if arguments.write:
+        lines = [json.dumps(engine_row(r), ensure_ascii=False) for group in rows.values() for r in group]
+        arguments.write.write_text("\n".join(lines) + "\n")
+        return
+    p = engine_scores(rows, arguments.scores) if arguments.scores else python_scores(rows)
+    measure(rows, p, "the Rust engine" if arguments.scores else "Python (ONNX Runtime)", arguments.out)
+
+
+def measure(rows: dict[str, list[dict]], p: dict[str, np.ndarray], engine: str, out: Path) -> None:
+    points, report = Points(), Report()
+    report.lines += ["# Evaluation", "", (
+        f"Scored by {engine} through the cascade. `flagged` means that `unsafe` reaches its threshold at a false-positive "
+        f"rate of {100 * SHIPPED} % of benign `dev` traffic on the same surface (beside it, at {100 * WIDER} %). "
+        "Intervals are 95 %, by bootstrap. The public half of each benchmark."), ""]  # fmt: skip
+
+    def flags(name: str, rate: float) -> np.ndarray:
+        where = [surface(r["kind"]) for r in rows[name]]
+        return p[name][:, UNSAFE] >= points.at("unsafe", where, rate)
+
+    test, dev = rows["test"], rows["dev"]
+    score, y = p["test"][:, UNSAFE], np.array([r["unsafe"] for r in test])
+    tight, wide = flags("test", SHIPPED), flags("test", WIDER)
+    groups = by_set(test)
+
+    lines = []
+    for name in LOOKALIKES:
+        safe = groups[name][y[groups[name]] == 0]
+        bad = groups["agentdojo" if name == "agentdojo_benign" else name]
+        bad = bad[y[bad] == 1]
+        lines.append([name, len(safe), interval(tight[safe]), interval(wide[safe]), interval(tight[bad]),
+                      interval(wide[bad]), AIMS.get(name, "")])  # fmt: skip
+    report.table("False refusal on look-alikes", "Benign rows that resemble harm or attacks; recall on the same set's unsafe rows.",
+                 ["set", "safe rows", "false refusal at 0.1 %", "at 1 %", "recall at 0.1 %", "at 1 %", "aim"], lines)  # fmt: skip
+
+    dev_tight, dev_wide = flags("dev", SHIPPED), flags("dev", WIDER)
+    safe_dev = np.array([not r["unsafe"] for r in dev])
+    lines = [["all", int(safe_dev.sum()), interval(dev_tight[safe_dev]), interval(dev_wide[safe_dev])]]
+    worst = sorted(
+        by_set(dev).items(), key=lambda kv: -dev_tight[kv[1]][safe_dev[kv[1]]].mean() if safe_dev[kv[1]].any() else 0
+    )
+    for name, index in worst[:15]:
+        safe = index[safe_dev[index]]
+        if len(safe) and dev_wide[safe].any():
+            lines.append([name, len(safe), percent(dev_tight[safe].mean()), percent(dev_wide[safe].mean())])
+    report.table("False refusal on ordinary traffic", "Safe rows of `dev`, the fifteen worst sources.",
+                 ["source", "safe rows", "at 0.1 %", "at 1 %"], lines)  # fmt: skip
+
+    lines = []
+    for name, index in groups.items():
+        yy, pp = y[index], score[index]
+        both_classes = 0 < yy.sum() < len(yy)
+        lines.append([
+            name, int(yy.sum()), int((1 - yy).sum()),
+            bootstrap(roc_auc_score, yy, pp) if both_classes else "",
+            f"{average_precision_score(yy, pp):.3f}" if both_classes else "",
+            f"{f1_score(yy, tight[index]):.2f} / {f1_score(yy, wide[index]):.2f}" if yy.sum() else "",
+            f"{max(f1_score(yy, pp >= t) for t in np.quantile(pp, np.linspace(0.01, 0.99, 50))):.2f}" if both_classes else "",
+            f"{percent(tight[index][yy == 1].mean())} / {percent(wide[index][yy == 1].mean())}" if yy.sum() else "",
+            f"{percent(tight[index][yy == 0].mean())} / {percent(wide[index][yy == 0].mean())}" if (1 - yy).sum() else "",
+        ])  # fmt: skip
+    report.table("By test set", "F1, recall and false refusal at the thresholds of 0.1 % / 1 %.",
+                 ["set", "unsafe", "safe", "AUROC", "AP", "F1", "best F1", "recall", "false refusal"], lines)  # fmt: skip
+
+    lines = []
+    for label, i in LABEL_INDEX.items():
+        for name in ("test", "dev"):
+            has = np.array([label in r["labels"] for r in rows[name]])
+            if label == "unsafe":
+                has = np.array([bool(r["unsafe"]) for r in rows[name]])
+            safe = np.array([not r["unsafe"] and label not in r["labels"] for r in rows[name]])
+            if has.sum() < 5:
+                continue
+            q = np.concatenate([p[name][has, i], p[name][safe, i]])
+            yy = np.concatenate([np.ones(has.sum()), np.zeros(safe.sum())])
+            where = [surface(r["kind"]) for r in rows[name]]
+            hit = p[name][:, i] >= points.at(label, where, SHIPPED)
+            hit_wide = p[name][:, i] >= points.at(label, where, WIDER)
+            lines.append([label, name, int(has.sum()), f"{roc_auc_score(yy, q):.3f}", percent(hit[has].mean()),
+                          percent(hit_wide[has].mean())])  # fmt: skip
+    report.table("By label", "Each label's own score against safe rows.",
+                 ["label", "rows of", "with label", "AUROC", "recall at 0.1 %", "at 1 %"], lines)  # fmt: skip
+
+    own = [i for i, r in enumerate(dev) if r["set"].startswith("own_")]
+    lines = []
+    for intent, index in by_set([dev[i] for i in own], "intent").items():
+        index = np.array(own)[index]
+        unsafe = np.array([dev[i]["unsafe"] for i in index])
+        lines.append(
+            [intent, len(index), int(unsafe.sum()), percent(dev_tight[index].mean()), percent(dev_wide[index].mean())]
+        )
+    own_y = np.array([dev[i]["unsafe"] for i in own])
+    report.table("Intent: held-out topics of our own rows",
+                 f"AUROC of `unsafe` {bootstrap(roc_auc_score, own_y, p['dev'][own][:, UNSAFE])}.",
+                 ["intent", "rows", "unsafe", "flagged at 0.1 %", "at 1 %"], lines)  # fmt: skip
+
+    lines = []
+    language = [
+        r.get("lang")
+        or ("non-Latin" if sum(ord(c) > 0x2FF for c in r["text"]) > len(r["text"]) / 4 else "Latin script")
+        for r in test + dev
+    ]
+    everything = np.concatenate([score, p["dev"][:, UNSAFE]])
+    all_y = np.array([r["unsafe"] for r in test + dev])
+    all_wide = np.concatenate([wide, dev_wide])
+    sizes = [
+        "under 100"
+        if len(r["text"]) < 100
+        else "100 to 500"
+        if len(r["text"]) < 500
+        else "500 to 2,000"
+        if len(r["text"]) < 2000
+        else "over 2,000"
+        for r in test + dev
+    ]
+    for title, keys in (("language", language), ("characters", sizes)):
+        for key in sorted(set(keys)):
+            index = np.array([k == key for k in keys])
+            yy = all_y[index]
+            if 0 < yy.sum() < len(yy):
+                lines.append([title, key, int(yy.sum()), int((1 - yy).sum()), f"{roc_auc_score(yy, everything[index]):.3f}",
+                              percent(all_wide[index][yy == 1].mean()), percent(all_wide[index][yy == 0].mean())])  # fmt: skip
+    report.table("By language and length", "`dev` and `test` together; recall and false refusal at 1 %.",
+                 ["", "group", "unsafe", "safe", "AUROC", "recall", "false refusal"], lines)  # fmt: skip
+
+    derived, pd = rows["derived"], p["derived"][:, UNSAFE]
+    yd, wide_d, tight_d = np.array([r["unsafe"] for r in derived]), flags("derived", WIDER), flags("derived", SHIPPED)
+    parts = by_set(derived)
+    plain = {derived[i]["id"].removeprefix("plain/"): i for i in parts["plain"]}
+    base = roc_auc_score(yd[parts["plain"]], pd[parts["plain"]])
+    lines = [
+        [
+            "plain",
+            f"{base:.3f}",
+            "",
+            percent(wide_d[parts["plain"]][yd[parts["plain"]] == 1].mean()),
+            percent(wide_d[parts["plain"]][yd[parts["plain"]] == 0].mean()),
+            "",
+        ]
+    ]
+    for name in [
+        *(f"obfuscated_{n}" for n in OBFUSCATIONS),
+        *(f"framed_{n}" for n in FRAMES),
+        *(f"buried_{n}" for n in PLACES),
+    ]:
+        index = parts[name]
+        twins = np.array([plain[derived[i]["of"]] for i in index])
+        auroc, twin = roc_auc_score(yd[index], pd[index]), roc_auc_score(yd[twins], pd[twins])
+        lines.append([name, f"{auroc:.3f}", f"{twin - auroc:+.3f}", percent(wide_d[index][yd[index] == 1].mean()),
+                      percent(wide_d[index][yd[index] == 0].mean()), percent((tight_d[index] != tight_d[twins]).mean())])  # fmt: skip
+    report.table("Obfuscated, framed, buried", "The same rows in disguise; against their plain twins. In Python nothing is decoded before it is scored; the engine's views do that.",
+                 ["variant", "AUROC", "AUROC lost", "recall at 1 %", "false refusal at 1 %", "crossed the 0.1 % threshold"], lines)  # fmt: skip
+    out.write_text("\n".join(report.lines))
+    print("\n".join(report.lines[:40]))
+
+
+if __name__ == "__main__":
+    main()
