@@ -11,14 +11,14 @@ import json
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from common import LABEL_INDEX, LABELS, MODELS, PREFIXES, PUBLIC_DATA, UNSAFE, WORK, read_jsonl, surface
+from common import LABEL_INDEX, MODELS, PREFIXES, PUBLIC_DATA, UNSAFE, WORK, read_jsonl, surface
 from prepare import NOISY, targets
-from score import cached
+from score import Scored, cached
 
 RATES = [0.05, 0.01, 0.005, 0.001]
 FEW = 15
 """Fewer positive rows than this and a label borrows the scaling of `unsafe`."""
-BAND_RECALL, BAND_BENIGN, SURE_BENIGN = 0.005, 0.10, 0.0002
+BAND_RECALL, SURE_BENIGN = 0.005, 0.0002
 
 
 def dev_rows() -> list[dict]:
@@ -46,17 +46,18 @@ def fit(z: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     return float(max(model.coef_[0, 0], 0.05)), float(model.intercept_[0])
 
 
-def scaling(logits: np.ndarray, y: np.ndarray, use: np.ndarray) -> tuple[dict, np.ndarray]:
-    """Each label's scaling with its calibration error, and the scaled probabilities of all rows."""
+def scaling(scored: Scored, logits: np.ndarray, y: np.ndarray, use: np.ndarray) -> tuple[dict, np.ndarray]:
+    """Each label's scaling with its calibration error, and the scaled probabilities of all windows."""
     table, probabilities = {}, np.zeros_like(logits, dtype=np.float64)
+    messages = scored.messages(logits)
     known = use & (y[:, UNSAFE] >= 0)
-    common = fit(logits[known, UNSAFE], y[known, UNSAFE])
+    common = fit(messages[known, UNSAFE], y[known, UNSAFE])
     for label, i in LABEL_INDEX.items():
         known = use & (y[:, i] >= 0)
         positives = int(y[known, i].sum())
-        a, b = fit(logits[known, i], y[known, i]) if positives >= FEW else common
+        a, b = fit(messages[known, i], y[known, i]) if positives >= FEW else common
         probabilities[:, i] = sigmoid(a * logits[:, i] + b)
-        error = expected_error(probabilities[known, i], y[known, i])
+        error = expected_error(sigmoid(a * messages[known, i] + b), y[known, i])
         table[label] = {"a": round(a, 5), "b": round(b, 5), "ece": round(error, 4), "positives": positives}
     return table, probabilities
 
@@ -75,8 +76,8 @@ def operating_points(p: np.ndarray, y: np.ndarray, where: np.ndarray, benign: np
     table: dict[str, dict[str, list[dict]]] = {}
     for label, i in LABEL_INDEX.items():
         table[label] = {}
-        for place in [*PREFIXES, "any"]:
-            here = np.ones(len(y), dtype=bool) if place == "any" else where == place
+        for place in PREFIXES:
+            here = where == place
             negatives = p[here & benign & (y[:, i] == 0), i]
             positives = p[here & (y[:, i] == 1), i]
             if len(negatives) < 20:
@@ -95,64 +96,82 @@ def operating_points(p: np.ndarray, y: np.ndarray, where: np.ndarray, benign: np
     return table
 
 
-def settle(full: np.ndarray, screen: np.ndarray, y: np.ndarray, where: np.ndarray, benign: np.ndarray,
-           points: dict) -> dict:  # fmt: skip
-    """The band of the screen's score inside which the full model decides.
+def screen_score(screen: np.ndarray) -> np.ndarray:
+    """What the band is laid over: the largest probability of any label but `refusal`."""
+    return screen[:, [i for label, i in LABEL_INDEX.items() if label != "refusal"]].max(1)
 
-    The score is the largest probability of any label but `refusal`. Below the band a message counts as benign.
-    """
-    labels = [i for label, i in LABEL_INDEX.items() if label != "refusal"]
-    score = screen[:, labels].max(1)
-    thresholds = {place: {e["fpr"]: e["threshold"] for e in points["unsafe"][place]} for place in PREFIXES}
-    harmful = y[:, UNSAFE] == 1
-    report = {}
-    caught = {rate: np.array([full[i, UNSAFE] >= thresholds[w][rate] for i, w in enumerate(where)]) for rate in RATES}
-    flagged = np.sort(score[harmful & caught[0.01]])
-    low = float(flagged[int(BAND_RECALL * harmful.sum())]) if len(flagged) else 0.0
-    high = threshold_at(score[benign], SURE_BENIGN)
-    settled_safe, settled_unsafe = score < low, score >= high
-    report["low"], report["high"] = round(low, 6), round(high, 6)
-    report["score"] = "largest probability of any label but refusal"
-    report["benign_escalated"] = round(float((~settled_safe & ~settled_unsafe)[benign].mean()), 4)
-    report["benign_escalated_wanted"] = BAND_BENIGN
-    report["unsafe_escalated"] = round(float((~settled_safe & ~settled_unsafe)[harmful].mean()), 4)
-    report["at"] = []
+
+def cascade(scored: Scored, full: np.ndarray, screen: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Probabilities as the engine gives them: of each window by the screen or, in the band, by the full model."""
+    score = screen_score(screen)
+    inside = (score >= low) & (score <= high)
+    return scored.messages(np.where(inside[:, None], full, screen))
+
+
+def choose_band(scored: Scored, full: np.ndarray, screen: np.ndarray, harmful: np.ndarray, benign: np.ndarray,
+                where: np.ndarray) -> tuple[float, float]:  # fmt: skip
+    """The narrowest band that loses at most the allowed recall at 1 %, and settles almost nothing benign as unsafe."""
+    p = scored.messages(full)[:, UNSAFE]
+    top = scored.messages(screen_score(screen)[:, None])[:, 0]
+    caught = np.zeros(len(p), dtype=bool)
+    for place in PREFIXES:
+        here = where == place
+        caught |= here & (p >= threshold_at(p[here & benign], 0.01))
+    flagged = np.sort(top[harmful & caught])
+    low = float(flagged[int(BAND_RECALL * harmful.sum())])
+    return round(low, 6), round(max(low, threshold_at(top[benign], SURE_BENIGN)), 6)
+
+
+def report_band(scored: Scored, screen: np.ndarray, full_p: np.ndarray, final_p: np.ndarray, harmful: np.ndarray,
+                benign: np.ndarray, where: np.ndarray, low: float, high: float) -> dict:  # fmt: skip
+    score = screen_score(screen)
+    opened = scored.messages(((score >= low) & (score <= high))[:, None].astype(float))[:, 0] > 0
+    report = {
+        "low": low,
+        "high": high,
+        "score": "largest probability of any label but refusal, in one window",
+        "benign_escalated": round(float(opened[benign].mean()), 4),
+        "unsafe_escalated": round(float(opened[harmful].mean()), 4),
+        "at": [],
+    }
     for rate in RATES:
-        decided = np.where(settled_unsafe, True, np.where(settled_safe, False, caught[rate]))
-        report["at"].append({
-            "fpr": rate,
-            "recall_full": round(float(caught[rate][harmful].mean()), 4),
-            "recall_cascade": round(float(decided[harmful].mean()), 4),
-            "fpr_cascade": round(float(decided[benign].mean()), 5),
-        })  # fmt: skip
+        recall = {}
+        for name, p in (("recall_full", full_p), ("recall_cascade", final_p)):
+            hit = np.zeros(len(p), dtype=bool)
+            for place in PREFIXES:
+                here = where == place
+                hit |= here & (p[:, UNSAFE] >= threshold_at(p[here & benign, UNSAFE], rate))
+            recall[name] = round(float(hit[harmful].mean()), 4)
+        report["at"].append({"fpr": rate, **recall})
     return report
 
 
 def main() -> None:
     rows = dev_rows()
-    full_logits, screen_logits = cached("dev", rows)
+    scored = cached("dev", rows)
     y = known_targets(rows)
     where = np.array([surface(r["kind"]) for r in rows])
     use = np.array([r.get("commercial", True) for r in rows])
     benign = np.array([not r["unsafe"] and r["set"] not in NOISY for r in rows])
-    full_scaling, full = scaling(full_logits, y, use)
-    screen_scaling, screen = scaling(screen_logits, y, use)
-    points = operating_points(full, y, where, benign)
+    harmful = y[:, UNSAFE] == 1
+    full_scaling, full = scaling(scored, scored.full, y, use)
+    screen_scaling, screen = scaling(scored, scored.screen, y, use)
+    low, high = choose_band(scored, full, screen, harmful, benign, where)
+    final = cascade(scored, full, screen, low, high)
+    points = operating_points(final, y, where, benign)
     result = {
-        "version": 1,
-        "formula": "probability = sigmoid(a * logit + b), logit = largest over the windows",
-        "labels": LABELS,
-        "scaling": {"full": full_scaling, "screen": screen_scaling},
+        "formula": "probability = 1 / (1 + exp(-(a * logit + b))), of a message the largest over its windows",
+        "full": full_scaling,
+        "screen": screen_scaling,
+        "cascade": report_band(scored, screen, scored.messages(full), final, harmful, benign, where, low, high),
         "operating_points": points,
-        "screen_operating_points": operating_points(screen, y, where, benign),
-        "cascade": settle(full, screen, y, where, benign, points),
     }
     (MODELS / "calibration.json").write_text(json.dumps(result, indent=1) + "\n")
-    worst = max(full_scaling.items(), key=lambda item: item[1]["ece"])
-    print(f"worst calibration error: {worst[0]} {worst[1]['ece']}")
+    errors = {label: entry["ece"] for label, entry in full_scaling.items()}
+    print(f"worst calibration errors: {sorted(errors.items(), key=lambda item: -item[1])[:4]}")
     for place in PREFIXES:
-        print(place, points["unsafe"][place])
-    print(json.dumps(result["cascade"], indent=1))
+        print(place, json.dumps(points["unsafe"].get(place)))
+    print(json.dumps(result["cascade"]))
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from safetensors.numpy import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from common import MODELS, SEED, UNSAFE, WORK, Encoder, read_jsonl
+from common import MODELS, SEED, UNSAFE, WORK, pad, read_jsonl
 from model import from_base
-from screen import WIDTH, Screen, Stored, features
+from screen import PAIRS, WIDTH, Screen, Stored, pairs_of
 
 BATCH = 256
 SOFT = 0.7
@@ -28,18 +28,15 @@ def start(screen: Screen) -> None:
     table = from_base().embed.words.weight.detach()
     centered = table - table.mean(0)
     _, _, axes = torch.linalg.svd(centered.T @ centered)
-    screen.words.weight.data = centered @ axes[:WIDTH].T * 0.3
+    screen.unigram.weight.data = centered @ axes[:WIDTH].T * 0.3
 
 
-def collate(rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    width = max(len(r[0]) for r in rows)
-    out = [torch.zeros((len(rows), width), dtype=torch.long) for _ in range(3)]
-    mask = torch.zeros((len(rows), width))
-    for i, row in enumerate(rows):
-        for target, values in zip(out, row, strict=True):
-            target[i, : len(values)] = torch.from_numpy(values)
-        mask[i, : len(row[0])] = 1
-    return out[0], out[1], out[2], mask
+def collate(windows: list[list[int]]) -> tuple[Tensor, Tensor, Tensor]:
+    ids, mask = pad(windows)
+    pairs = np.full_like(ids, PAIRS)
+    for i, window in enumerate(windows):
+        pairs[i, 1 : len(window)] = pairs_of(np.array(window))
+    return torch.from_numpy(ids), torch.from_numpy(pairs), torch.from_numpy(mask).float()
 
 
 def loss_of(logits: Tensor, y: Tensor, teacher: Tensor) -> Tensor:
@@ -56,13 +53,11 @@ def quantized(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def store(screen: Screen) -> None:
-    state = {name: value.detach().numpy() for name, value in screen.state_dict().items()}
-    words, words_scale = quantized(state.pop("words.weight"))
-    pairs, pairs_scale = quantized(state.pop("pairs.weight"))
-    tensors = {"words": words, "words_scale": words_scale, "pairs": pairs, "pairs_scale": pairs_scale}
-    tensors["segments"] = state.pop("segments.weight")
-    tensors |= {name.replace(".", "_"): np.ascontiguousarray(value) for name, value in state.items()}
-    save_file(tensors, MODELS / "screen.safetensors")
+    state = {name: np.ascontiguousarray(value.detach().numpy()) for name, value in screen.state_dict().items()}
+    unigram, unigram_scale = quantized(state.pop("unigram.weight"))
+    bigram, bigram_scale = quantized(state.pop("bigram.weight")[:PAIRS])
+    tables = {"unigram": unigram, "unigram.scale": unigram_scale, "bigram": bigram, "bigram.scale": bigram_scale}
+    save_file(tables | {"gate": state.pop("gate.weight")[0]} | state, MODELS / "screen.safetensors")
 
 
 def main() -> None:
@@ -72,24 +67,23 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(SEED)
     rng = np.random.default_rng(SEED)
-    prefixes = {where: len(ids) for where, ids in Encoder().prefixes.items()}
 
     teacher = np.load(WORK / "teacher.npz")
     inputs, y, soft = [], [], []
     for name in ("train", "pool"):
         rows = read_jsonl(WORK / f"{name}.jsonl")
         for row, z in zip(rows, teacher[name], strict=False):
-            inputs.append(features(row["ids"], row["kind"], prefixes[row["kind"]]))
+            inputs.append(row["ids"])
             y.append(row["y"] if name == "train" else [-1.0] * len(row["y"]))
             soft.append(z)
     targets, teachers = torch.tensor(y), torch.from_numpy(np.stack(soft))
-    lengths = np.array([len(i[0]) for i in inputs])
+    lengths = np.array([len(i) for i in inputs])
     print(f"{len(inputs)} rows", flush=True)
 
     screen = Screen()
     start(screen)
-    tables = [*screen.words.parameters(), *screen.pairs.parameters()]
-    rest = [p for n, p in screen.named_parameters() if not n.startswith(("words", "pairs"))]
+    tables = [*screen.unigram.parameters(), *screen.bigram.parameters()]
+    rest = [p for n, p in screen.named_parameters() if not n.startswith(("unigram", "bigram"))]
     optimizers = [torch.optim.SparseAdam(tables, lr=arguments.rate), torch.optim.Adam(rest, lr=arguments.rate)]
     per_epoch = -(-len(inputs) // BATCH)
     step, total, began, running = 0, per_epoch * arguments.epochs, time.time(), 0.0
@@ -97,8 +91,8 @@ def main() -> None:
         order = np.argsort(lengths + rng.random(len(lengths)) * 12)
         for number in rng.permutation(per_epoch):
             chosen = order[number * BATCH : (number + 1) * BATCH]
-            tokens, buckets, segments, mask = collate([inputs[i] for i in chosen])
-            loss = loss_of(screen(tokens, buckets, segments, mask), targets[chosen], teachers[chosen])
+            batch = collate([inputs[i] for i in chosen])
+            loss = loss_of(screen(*batch), targets[chosen], teachers[chosen])
             loss.backward()
             for optimizer in optimizers:
                 for group in optimizer.param_groups:
@@ -120,17 +114,16 @@ def main() -> None:
     sample = [i for i in range(0, len(inputs), len(inputs) // 200)]
     with torch.no_grad():
         exact = torch.cat([screen(*collate([inputs[i]])) for i in sample]).numpy()
-    rows = [r for n in ("train", "pool") for r in read_jsonl(WORK / f"{n}.jsonl")][: len(inputs)]
-    shipped = np.stack([stored.run(rows[i]["ids"], rows[i]["kind"], prefixes[rows[i]["kind"]]) for i in sample])
+    shipped = stored.run([inputs[i] for i in sample])
     size = (MODELS / "screen.safetensors").stat().st_size
     print(f"{size} bytes; largest change of a logit through quantization {np.abs(exact - shipped).max():.3f}")
     torch.onnx.export(
         screen,
         collate([inputs[0], inputs[1]]),
         str(WORK / "screen.onnx"),
-        input_names=["tokens", "buckets", "segments", "mask"],
+        input_names=["tokens", "pairs", "mask"],
         output_names=["logits"],
-        dynamic_axes={n: {0: "batch", 1: "tokens"} for n in ("tokens", "buckets", "segments", "mask")},
+        dynamic_axes={n: {0: "batch", 1: "tokens"} for n in ("tokens", "pairs", "mask")},
         opset_version=17,
         dynamo=False,
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from calibrate import dev_rows, sigmoid
+from calibrate import cascade, dev_rows, sigmoid
 from common import LABEL_INDEX, LABELS, MODELS, PREFIXES, PUBLIC_DATA, SEED, UNSAFE, read_jsonl, surface
 from derived import FRAMES, OBFUSCATIONS, PLACES, variants
 from score import cached
@@ -53,21 +53,16 @@ def engine_row(row: dict) -> dict:
 def python_scores(rows: dict[str, list[dict]]) -> dict[str, np.ndarray]:
     """Probabilities of the cascade, by group of rows."""
     calibration = json.loads((MODELS / "calibration.json").read_text())
-    scaling, cascade = calibration["scaling"], calibration["cascade"]
+
+    def scaled(tier: str, logits: np.ndarray) -> np.ndarray:
+        a, b = (np.array([calibration[tier][label][name] for label in LABELS]) for name in ("a", "b"))
+        return sigmoid(a * logits + b)
+
     out = {}
     for name, group in rows.items():
-        logits = dict(zip(("full", "screen"), cached(name, group), strict=True))
-        p = {
-            tier: sigmoid(
-                z * np.array([scaling[tier][label]["a"] for label in LABELS])
-                + np.array([scaling[tier][label]["b"] for label in LABELS])
-            )
-            for tier, z in logits.items()
-        }
-        score = p["screen"][:, [i for label, i in LABEL_INDEX.items() if label != "refusal"]].max(1)
-        inside = (score >= cascade["low"]) & (score < cascade["high"])
-        out[name] = np.where(inside[:, None], p["full"], p["screen"])
-        out[f"{name}:full"] = p["full"]
+        scored = cached(name, group)
+        full, screen = scaled("full", scored.full), scaled("screen", scored.screen)
+        out[name] = cascade(scored, full, screen, calibration["cascade"]["low"], calibration["cascade"]["high"])
     return out
 
 
@@ -88,7 +83,7 @@ class Points:
     def at(self, label: str, where: list[str], rate: float) -> np.ndarray:
         entries = self.table[label]
         return np.array([
-            next(e["threshold"] for e in entries.get(w, entries["any"]) if e["fpr"] == rate) for w in where
+            next(e["threshold"] for e in entries.get(w, entries["request"]) if e["fpr"] == rate) for w in where
         ])  # fmt: skip
 
 

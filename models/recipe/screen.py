@@ -1,5 +1,7 @@
-"""The screen: static embeddings of tokens and token pairs, gated pooling, a small head. `models/README.md` gives the
-arithmetic in words; `Screen` is what is trained, `run` is the reference over the stored bytes.
+"""The screen: static embeddings of tokens and token pairs, gated pooling, a small head.
+
+`models/README.md` gives the arithmetic in words; `Screen` is what is trained, `Stored` the reference over the stored
+bytes. It reads the same windows as the full model: `[CLS]`, prefix and context included.
 """
 
 from __future__ import annotations
@@ -11,54 +13,37 @@ import torch
 from safetensors.numpy import load_file
 from torch import Tensor, nn
 
-from common import LABELS, PREFIXES
+from common import LABELS
 
-WIDTH, BUCKETS, GATES, HIDDEN, WORDS = 64, 1 << 16, 3, 64, 30522
-CLS, SEP = 101, 102
-SURFACES = list(PREFIXES)
+WIDTH, PAIRS, HIDDEN, WORDS = 72, 1 << 16, 96, 30522
 
 
-def bucket(previous: np.ndarray, current: np.ndarray, context: np.ndarray) -> np.ndarray:
-    """Hash of two neighboring tokens, and of whether they belong to the context, to sixteen bits."""
-    p, c, s = (a.astype(np.uint32) for a in (previous, current, context))
-    h = (p * np.uint32(0x9E3779B1)) ^ (c * np.uint32(0x85EBCA77)) ^ (s * np.uint32(0xC2B2AE3D))
-    h ^= h >> np.uint32(15)
-    return ((h * np.uint32(0x2C1B3C6D)) >> np.uint32(16)).astype(np.int64)
-
-
-def features(window: list[int], where: str, prefix: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Token, bucket and segment of each position of a full model's window, without prefix and last `[SEP]`.
-
-    Position 0 is `[CLS]`. A `[SEP]` inside the window starts the context: from there on the segment is another one.
-    """
-    tokens = np.array([window[0], *window[1 + prefix : -1]], dtype=np.int64)
-    context = np.cumsum(tokens == SEP) > 0
-    previous = np.concatenate([[0], tokens[:-1]])
-    segment = SURFACES.index(where) + len(SURFACES) * context
-    return tokens, bucket(previous, tokens, context), segment
+def pairs_of(window: np.ndarray) -> np.ndarray:
+    """The row of the pair table for each token but the first: a hash of the token before it and itself."""
+    a, b = window[:-1].astype(np.uint32), window[1:].astype(np.uint32)
+    h = (a * np.uint32(0x9E3779B1)) ^ (b * np.uint32(0x85EBCA6B))
+    return ((h ^ (h >> np.uint32(16))) % np.uint32(PAIRS)).astype(np.int64)
 
 
 class Screen(nn.Module):
+    """Takes tokens, pairs (`PAIRS` where there is none) and mask, all [batch, tokens], to logits."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.words = nn.Embedding(WORDS, WIDTH, sparse=True)
-        self.pairs = nn.Embedding(BUCKETS, WIDTH, sparse=True)
-        self.segments = nn.Embedding(2 * len(SURFACES), WIDTH)
-        self.gates = nn.Linear(WIDTH, GATES)
-        self.hidden = nn.Linear(WIDTH * (GATES + 1), HIDDEN)
+        self.unigram = nn.Embedding(WORDS, WIDTH, sparse=True)
+        self.bigram = nn.Embedding(PAIRS + 1, WIDTH, sparse=True, padding_idx=PAIRS)
+        self.gate = nn.Linear(WIDTH, 1)
+        self.hidden = nn.Linear(2 * WIDTH, HIDDEN)
         self.out = nn.Linear(HIDDEN, len(LABELS))
-        nn.init.normal_(self.words.weight, std=0.1)
-        nn.init.zeros_(self.pairs.weight)
-        nn.init.normal_(self.segments.weight, std=0.02)
+        nn.init.zeros_(self.bigram.weight)
 
-    def forward(self, tokens: Tensor, buckets: Tensor, segments: Tensor, mask: Tensor) -> Tensor:
-        e = self.words(tokens) + self.pairs(buckets) + self.segments(segments)
-        gone = (1.0 - mask).unsqueeze(-1) * -10000.0
-        weights = torch.softmax(self.gates(e) + gone, dim=1)
-        pooled = weights.transpose(1, 2) @ e
-        peak = (e + gone).amax(1, keepdim=True)
-        flat = torch.cat([pooled, peak], dim=1).flatten(1)
-        return self.out(torch.relu(self.hidden(flat)))
+    def forward(self, tokens: Tensor, pairs: Tensor, mask: Tensor) -> Tensor:
+        e = self.unigram(tokens) + self.bigram(pairs)
+        g = torch.sigmoid(self.gate(e)) * mask.unsqueeze(-1)
+        weighted = g * e
+        mean = weighted.sum(1) / g.sum(1).clamp(min=1e-6)
+        top = (weighted + (mask.unsqueeze(-1) - 1.0) * 10000.0).amax(1)
+        return self.out(torch.relu(self.hidden(torch.cat([mean, top], dim=1))))
 
 
 class Stored:
@@ -66,21 +51,20 @@ class Stored:
 
     def __init__(self, path: Path) -> None:
         t = load_file(path)
-        self.words = t["words"].astype(np.float32) * t["words_scale"][:, None]
-        self.pairs = t["pairs"].astype(np.float32) * t["pairs_scale"][:, None]
+        self.unigram = t["unigram"].astype(np.float32) * t["unigram.scale"][:, None]
+        self.bigram = t["bigram"].astype(np.float32) * t["bigram.scale"][:, None]
         self.t = t
 
-    def run(self, window: list[int], where: str, prefix: int) -> np.ndarray:
-        """Logits of one window."""
-        tokens, buckets, segments = features(window, where, prefix)
-        e = self.words[tokens] + self.pairs[buckets] + self.t["segments"][segments]
-        z = e @ self.t["gates_weight"].T + self.t["gates_bias"]
-        z = np.exp(z - z.max(0))
-        pooled = (z / z.sum(0)).T @ e
-        flat = np.concatenate([pooled, e.max(0, keepdims=True)]).reshape(-1)
-        hidden = np.maximum(self.t["hidden_weight"] @ flat + self.t["hidden_bias"], 0)
-        return self.t["out_weight"] @ hidden + self.t["out_bias"]
+    def pooled(self, window: list[int]) -> np.ndarray:
+        ids = np.array(window, dtype=np.int64)
+        e = self.unigram[ids]
+        e[1:] += self.bigram[pairs_of(ids)]
+        g = 1 / (1 + np.exp(-(e @ self.t["gate"] + self.t["gate.bias"])))
+        weighted = g[:, None] * e
+        return np.concatenate([weighted.sum(0) / max(g.sum(), 1e-6), weighted.max(0)])
 
-    def run_all(self, windows: list[list[int]], surfaces: list[str], prefixes: dict[str, int]) -> np.ndarray:
-        """Logits of many windows."""
-        return np.stack([self.run(w, s, prefixes[s]) for w, s in zip(windows, surfaces, strict=True)])
+    def run(self, windows: list[list[int]]) -> np.ndarray:
+        """Logits of each window."""
+        pooled = np.stack([self.pooled(w) for w in windows])
+        hidden = np.maximum(pooled @ self.t["hidden.weight"].T + self.t["hidden.bias"], 0)
+        return hidden @ self.t["out.weight"].T + self.t["out.bias"]
