@@ -49,7 +49,9 @@ NOISY = {
 }
 SILENT_ON_REFUSAL = {"caia_safe_dialogs", "coconot_responses", "gptfuzz_responses", "openai_rbr"}
 COMPLYING = {"gptfuzz_responses", "gptfuzz_responses_train", "openai_rbr"}
-OWN_COPIES = 3
+OWN_COPIES = {"own_agents": 6}
+USUAL_COPIES = 3
+"""How often a row of ours is shown: more often where there are few of its kind."""
 FRAMES = [
     "Hello! {}", "Hi, could you please help me with this? {}", "{} Thank you so much!", "please: {}",
     "I hope you are well. {} Best regards", "For educational purposes only: {}", "Just out of curiosity, {}",
@@ -106,7 +108,7 @@ def own_rows() -> list[dict]:
     return rows
 
 
-def sample(rng: random.Random, rows: list[dict]) -> list[dict]:
+def sample(rng: random.Random, rows: list[dict], share: float) -> list[dict]:
     """At most so many rows of each source and class."""
     groups: dict[tuple[str, int], list[dict]] = defaultdict(list)
     for row in rows:
@@ -114,7 +116,7 @@ def sample(rng: random.Random, rows: list[dict]) -> list[dict]:
     kept = []
     for (source, unsafe), group in sorted(groups.items()):
         rng.shuffle(group)
-        kept += group[: CAPS.get(source, CAP_UNSAFE if unsafe else CAP_SAFE)]
+        kept += group[: int(share * CAPS.get(source, CAP_UNSAFE if unsafe else CAP_SAFE))]
     return kept
 
 
@@ -216,8 +218,10 @@ def encode(rng: random.Random, encoder: Encoder, rows: list[dict]) -> list[dict]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pool", type=int, default=120_000, help="most rows of the pool for the screen")
+    parser.add_argument("--share", type=float, default=1.0, help="scales the caps of the public sources")
+    parser.add_argument("--seed", type=int, default=SEED)
     arguments = parser.parse_args()
-    rng = random.Random(SEED)
+    rng = random.Random(arguments.seed)
     encoder = Encoder()
 
     own = own_rows()
@@ -233,7 +237,7 @@ def main() -> None:
     public = [r for r in public if r["set"] != "bipia_train"] + bipia
     by_id = {r["id"]: r for r in public}
 
-    chosen = sample(rng, public)
+    chosen = sample(rng, public, arguments.share)
     documents = [r for r in public if r["kind"] in ("tool_result", "text") and not r["unsafe"]
                  and len(r["text"]) > 120 and r["set"] not in NOISY]  # fmt: skip
     results = [r for r in documents if r["kind"] == "tool_result"]
@@ -244,7 +248,9 @@ def main() -> None:
     made += buried(rng, harmful, documents, 1500)
     made += buried(rng, [r for r in own if r["kind"] == "request" and not r["unsafe"]], documents, 1500)
     made += refused(rng, own, 700)
-    copies = [row if n == 0 else augment(rng, row) for n in range(OWN_COPIES) for row in own]
+    copies = [
+        row if n == 0 else augment(rng, row) for row in own for n in range(OWN_COPIES.get(row["set"], USUAL_COPIES))
+    ]
 
     mined_file = WORK / "mined.json"
     mined = [by_id[i] for i in json.loads(mined_file.read_text()) if i in by_id] if mined_file.exists() else []
