@@ -8,6 +8,7 @@ for one another, at the price that two runs differ in the last digits.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import shutil
 import time
@@ -100,8 +101,8 @@ def work(rank: int, model: Guard, rate: float, plan: list[list[int]], counter, s
     ids, y, guess = load()
     optimizers = Optimizers(model, rate)
     keep_from, keep_every = int(len(plan) * 0.75), max(1, len(plan) // 32)
-    began, first, running = time.time(), None, []
-    while True:
+    began, first, running, parent = time.time(), None, [], os.getppid()
+    while os.getppid() == parent:
         with counter.get_lock():
             step = counter.value
             counter.value += 1
