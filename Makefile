@@ -34,3 +34,13 @@ bench:
 ## A long fuzz run: make fuzz SECONDS=3600 [TARGETS="cel wire"]
 fuzz:
 	tests/fuzz/run.sh --seconds $(or $(SECONDS),3600) $(TARGETS)
+
+.PHONY: models eval
+
+## The classifier from its recipe: needs ../shared/data and an hour or two of two cores. PYTHON names the interpreter.
+models:
+	$(MAKE) -C models/recipe models
+
+## models/EVAL.md, with the models run in Python.
+eval:
+	$(MAKE) -C models/recipe evaluate

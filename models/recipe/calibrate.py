@@ -17,7 +17,7 @@ from score import Scored, cached
 
 RATES = [0.05, 0.01, 0.005, 0.001]
 FEW = 15
-"""Fewer positive rows than this and a label borrows the scaling of `unsafe`."""
+"""Fewer positive rows than this and a label borrows the slope of `unsafe`; only its level is fitted."""
 BAND_RECALL, SURE_BENIGN = 0.005, 0.0002
 
 
@@ -46,18 +46,28 @@ def fit(z: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     return float(max(model.coef_[0, 0], 0.05)), float(model.intercept_[0])
 
 
+def fit_level(z: np.ndarray, y: np.ndarray, slope: float) -> tuple[float, float]:
+    """The intercept at which the mean probability is the share of positive rows, by bisection."""
+    low, high, wanted = -40.0, 40.0, (y.sum() + 0.5) / (len(y) + 1)
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if sigmoid(slope * z + middle).mean() < wanted else (low, middle)
+    return slope, (low + high) / 2
+
+
 def scaling(scored: Scored, logits: np.ndarray, y: np.ndarray, use: np.ndarray) -> tuple[dict, np.ndarray]:
     """Each label's scaling with its calibration error, and the scaled probabilities of all windows."""
     table, probabilities = {}, np.zeros_like(logits, dtype=np.float64)
     messages = scored.messages(logits)
     known = use & (y[:, UNSAFE] >= 0)
-    common = fit(messages[known, UNSAFE], y[known, UNSAFE])
+    slope, _ = fit(messages[known, UNSAFE], y[known, UNSAFE])
     for label, i in LABEL_INDEX.items():
         known = use & (y[:, i] >= 0)
         positives = int(y[known, i].sum())
-        a, b = fit(messages[known, i], y[known, i]) if positives >= FEW else common
+        z, labeled = messages[known, i], y[known, i]
+        a, b = fit(z, labeled) if positives >= FEW else fit_level(z, labeled, slope)
         probabilities[:, i] = sigmoid(a * logits[:, i] + b)
-        error = expected_error(sigmoid(a * messages[known, i] + b), y[known, i])
+        error = expected_error(sigmoid(a * z + b), labeled)
         table[label] = {"a": round(a, 5), "b": round(b, 5), "ece": round(error, 4), "positives": positives}
     return table, probabilities
 
