@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +33,15 @@ AIMS = {
 }  # fmt: skip
 
 
-def all_rows() -> dict[str, list[dict]]:
+def all_rows(most: int) -> dict[str, list[dict]]:
+    """The rows of `dev`, those of `test` (at most so many of each set and class), and variants of some of them."""
     dev = dev_rows()
-    test = list(read_jsonl(PUBLIC_DATA / "test.jsonl.gz"))
+    taken: Counter[tuple[str, int]] = Counter()
+    test = []
+    for row in read_jsonl(PUBLIC_DATA / "test.jsonl.gz"):
+        taken[row["set"], row["unsafe"]] += 1
+        if not most or taken[row["set"], row["unsafe"]] <= most:
+            test.append(row)
     documents = [r["text"] for r in dev if r["set"] in ("docs_markdown", "xquad", "topical_chat")]
     return {"dev": dev, "test": test, "derived": variants([r for r in test if r["set"] in (
         "xstest", "wildguard_test_subset", "or_bench", "toxicchat_test")], documents)}  # fmt: skip
@@ -132,9 +138,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", type=Path, help="only write the rows for the engine")
     parser.add_argument("--scores", type=Path, help="verdicts of the engine with their scores")
+    parser.add_argument("--most", type=int, default=500, help="rows of each test set and class; 0 for all")
     parser.add_argument("--out", type=Path, default=MODELS / "EVAL.md")
     arguments = parser.parse_args()
-    rows = all_rows()
+    rows = all_rows(arguments.most)
     if arguments.write:
         lines = [json.dumps(engine_row(r), ensure_ascii=False) for group in rows.values() for r in group]
         arguments.write.write_text("\n".join(lines) + "\n")
