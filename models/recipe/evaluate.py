@@ -11,6 +11,7 @@ Without arguments the models run in Python. To measure the Rust engine:
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -18,19 +19,18 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
+from aims import Measured, aims
 from calibrate import cascade, dev_rows, sigmoid
-from common import LABEL_INDEX, LABELS, MODELS, PREFIXES, PUBLIC_DATA, SEED, UNSAFE, read_jsonl, surface
+from common import LABEL_INDEX, LABELS, MODELS, PREFIXES, PUBLIC_DATA, SEED, UNSAFE, WORK, read_jsonl, surface
 from derived import FRAMES, OBFUSCATIONS, PLACES, variants
 from score import cached
 
 LOOKALIKES = ["or_bench", "xstest", "notinject", "cyberseceval_frr", "jailbreakbench_behaviors", "agentdojo_benign",
               "toxicchat_test"]  # fmt: skip
-SHIPPED, WIDER = 0.001, 0.01
+SHIPPED = {"request": 0.001, "response": 0.001, "tool_call": 0.001, "tool_result": 0.005}
+"""The false-positive rates of the shipped operating points."""
+WIDER = 0.01
 BOOTSTRAPS = 200
-AIMS = {
-    "or_bench": "<= 10 %, recall >= 60 %", "xstest": "<= 3 %, recall >= 75 %", "notinject": "<= 2 %",
-    "cyberseceval_frr": "<= 3 %", "agentdojo_benign": "<= 2 %, recall on agentdojo >= 80 %",
-}  # fmt: skip
 
 
 def all_rows(most: int) -> dict[str, list[dict]]:
@@ -86,10 +86,12 @@ class Points:
     def __init__(self) -> None:
         self.table = json.loads((MODELS / "calibration.json").read_text())["operating_points"]
 
-    def at(self, label: str, where: list[str], rate: float) -> np.ndarray:
+    def at(self, label: str, where: list[str], rate: float | dict[str, float]) -> np.ndarray:
+        """The threshold for each of the surfaces, at one rate or at the rate of each."""
         entries = self.table[label]
+        wanted = rate if isinstance(rate, dict) else dict.fromkeys(PREFIXES, rate)
         return np.array([
-            next(e["threshold"] for e in entries.get(w, entries["request"]) if e["fpr"] == rate) for w in where
+            next(e["threshold"] for e in entries.get(w, entries["request"]) if e["fpr"] == wanted[w]) for w in where
         ])  # fmt: skip
 
 
@@ -153,11 +155,12 @@ def main() -> None:
 def measure(rows: dict[str, list[dict]], p: dict[str, np.ndarray], engine: str, out: Path) -> None:
     points, report = Points(), Report()
     report.lines += ["# Evaluation", "", (
-        f"Scored by {engine} through the cascade. `flagged` means that `unsafe` reaches its threshold at a false-positive "
-        f"rate of {100 * SHIPPED} % of benign `dev` traffic on the same surface (beside it, at {100 * WIDER} %). "
-        "Intervals are 95 %, by bootstrap. The public half of each benchmark."), ""]  # fmt: skip
+        f"Scored by {engine} through the cascade, on {datetime.date.today()}. `flagged` means that `unsafe` reaches the shipped "
+        "operating point of its surface: a false-positive rate of 0.1 % of benign `dev` traffic for requests, responses and "
+        "tool calls, 0.5 % for tool results (beside it, at 1 % everywhere). Intervals are 95 %, by bootstrap. The public half of "
+        "each benchmark."), ""]  # fmt: skip
 
-    def flags(name: str, rate: float) -> np.ndarray:
+    def flags(name: str, rate: float | dict[str, float]) -> np.ndarray:
         where = [surface(r["kind"]) for r in rows[name]]
         return p[name][:, UNSAFE] >= points.at("unsafe", where, rate)
 
@@ -166,15 +169,21 @@ def measure(rows: dict[str, list[dict]], p: dict[str, np.ndarray], engine: str, 
     tight, wide = flags("test", SHIPPED), flags("test", WIDER)
     groups = by_set(test)
 
+    peer_file = WORK / "peer.json"
+    peer = json.loads(peer_file.read_text()) if peer_file.exists() else {}
+    parts = {name: Measured(rows[name], p[name], flags(name, SHIPPED)) for name in rows}
+    report.table("Aims", "At the shipped operating point. `jailguard` runs as `recipe/peer.py` says.",
+                 ["on", "figure", "aim", "measured", "others"], aims(parts["dev"], parts["test"], parts["derived"], peer))  # fmt: skip
+
     lines = []
     for name in LOOKALIKES:
         safe = groups[name][y[groups[name]] == 0]
         bad = groups["agentdojo" if name == "agentdojo_benign" else name]
         bad = bad[y[bad] == 1]
         lines.append([name, len(safe), interval(tight[safe]), interval(wide[safe]), interval(tight[bad]),
-                      interval(wide[bad]), AIMS.get(name, "")])  # fmt: skip
+                      interval(wide[bad])])  # fmt: skip
     report.table("False refusal on look-alikes", "Benign rows that resemble harm or attacks; recall on the same set's unsafe rows.",
-                 ["set", "safe rows", "false refusal at 0.1 %", "at 1 %", "recall at 0.1 %", "at 1 %", "aim"], lines)  # fmt: skip
+                 ["set", "safe rows", "false refusal, shipped", "at 1 %", "recall, shipped", "at 1 %"], lines)  # fmt: skip
 
     dev_tight, dev_wide = flags("dev", SHIPPED), flags("dev", WIDER)
     safe_dev = np.array([not r["unsafe"] for r in dev])
@@ -187,7 +196,7 @@ def measure(rows: dict[str, list[dict]], p: dict[str, np.ndarray], engine: str, 
         if len(safe) and dev_wide[safe].any():
             lines.append([name, len(safe), percent(dev_tight[safe].mean()), percent(dev_wide[safe].mean())])
     report.table("False refusal on ordinary traffic", "Safe rows of `dev`, the fifteen worst sources.",
-                 ["source", "safe rows", "at 0.1 %", "at 1 %"], lines)  # fmt: skip
+                 ["source", "safe rows", "shipped", "at 1 %"], lines)  # fmt: skip
 
     lines = []
     for name, index in groups.items():
@@ -202,7 +211,7 @@ def measure(rows: dict[str, list[dict]], p: dict[str, np.ndarray], engine: str, 
             f"{percent(tight[index][yy == 1].mean())} / {percent(wide[index][yy == 1].mean())}" if yy.sum() else "",
             f"{percent(tight[index][yy == 0].mean())} / {percent(wide[index][yy == 0].mean())}" if (1 - yy).sum() else "",
         ])  # fmt: skip
-    report.table("By test set", "F1, recall and false refusal at the thresholds of 0.1 % / 1 %.",
+    report.table("By test set", "F1, recall and false refusal at the shipped operating point / at 1 %.",
                  ["set", "unsafe", "safe", "AUROC", "AP", "F1", "best F1", "recall", "false refusal"], lines)  # fmt: skip
 
     lines = []
@@ -222,7 +231,7 @@ def measure(rows: dict[str, list[dict]], p: dict[str, np.ndarray], engine: str, 
             lines.append([label, name, int(has.sum()), f"{roc_auc_score(yy, q):.3f}", percent(hit[has].mean()),
                           percent(hit_wide[has].mean())])  # fmt: skip
     report.table("By label", "Each label's own score against safe rows.",
-                 ["label", "rows of", "with label", "AUROC", "recall at 0.1 %", "at 1 %"], lines)  # fmt: skip
+                 ["label", "rows of", "with label", "AUROC", "recall, shipped", "at 1 %"], lines)  # fmt: skip
 
     own = [i for i, r in enumerate(dev) if r["set"].startswith("own_")]
     lines = []
@@ -235,7 +244,7 @@ def measure(rows: dict[str, list[dict]], p: dict[str, np.ndarray], engine: str, 
     own_y = np.array([dev[i]["unsafe"] for i in own])
     report.table("Intent: held-out topics of our own rows",
                  f"AUROC of `unsafe` {bootstrap(roc_auc_score, own_y, p['dev'][own][:, UNSAFE])}.",
-                 ["intent", "rows", "unsafe", "flagged at 0.1 %", "at 1 %"], lines)  # fmt: skip
+                 ["intent", "rows", "unsafe", "flagged, shipped", "at 1 %"], lines)  # fmt: skip
 
     lines = []
     language = [
@@ -268,16 +277,16 @@ def measure(rows: dict[str, list[dict]], p: dict[str, np.ndarray], engine: str, 
 
     derived, pd = rows["derived"], p["derived"][:, UNSAFE]
     yd, wide_d, tight_d = np.array([r["unsafe"] for r in derived]), flags("derived", WIDER), flags("derived", SHIPPED)
-    parts = by_set(derived)
-    plain = {derived[i]["id"].removeprefix("plain/"): i for i in parts["plain"]}
-    base = roc_auc_score(yd[parts["plain"]], pd[parts["plain"]])
+    variants_of = by_set(derived)
+    plain = {derived[i]["id"].removeprefix("plain/"): i for i in variants_of["plain"]}
+    base = roc_auc_score(yd[variants_of["plain"]], pd[variants_of["plain"]])
     lines = [
         [
             "plain",
             f"{base:.3f}",
             "",
-            percent(wide_d[parts["plain"]][yd[parts["plain"]] == 1].mean()),
-            percent(wide_d[parts["plain"]][yd[parts["plain"]] == 0].mean()),
+            percent(wide_d[variants_of["plain"]][yd[variants_of["plain"]] == 1].mean()),
+            percent(wide_d[variants_of["plain"]][yd[variants_of["plain"]] == 0].mean()),
             "",
         ]
     ]
@@ -286,13 +295,13 @@ def measure(rows: dict[str, list[dict]], p: dict[str, np.ndarray], engine: str, 
         *(f"framed_{n}" for n in FRAMES),
         *(f"buried_{n}" for n in PLACES),
     ]:
-        index = parts[name]
+        index = variants_of[name]
         twins = np.array([plain[derived[i]["of"]] for i in index])
         auroc, twin = roc_auc_score(yd[index], pd[index]), roc_auc_score(yd[twins], pd[twins])
         lines.append([name, f"{auroc:.3f}", f"{twin - auroc:+.3f}", percent(wide_d[index][yd[index] == 1].mean()),
                       percent(wide_d[index][yd[index] == 0].mean()), percent((tight_d[index] != tight_d[twins]).mean())])  # fmt: skip
-    report.table("Obfuscated, framed, buried", "The same rows in disguise; against their plain twins. In Python nothing is decoded before it is scored; the engine's views do that.",
-                 ["variant", "AUROC", "AUROC lost", "recall at 1 %", "false refusal at 1 %", "crossed the 0.1 % threshold"], lines)  # fmt: skip
+    report.table("Obfuscated, framed, buried", "The same rows in disguise; against their plain twins. In Python nothing is decoded before it is scored; the engine undoes what its views know.",
+                 ["variant", "AUROC", "AUROC lost", "recall at 1 %", "false refusal at 1 %", "crossed the shipped threshold"], lines)  # fmt: skip
     out.write_text("\n".join(report.lines))
     print("\n".join(report.lines[:40]))
 
