@@ -1,7 +1,7 @@
 """Turns logits into probabilities and writes `models/calibration.json`.
 
 Scaling is fitted on the commercial rows of `dev` and on the held-out topics of our own rows; the operating points
-count the benign rows of all of `dev`, but for the sources whose labels are too noisy to be called benign.
+count the rows of all of `dev` that are ordinary benign traffic: see `UNSURE`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,13 @@ from sklearn.linear_model import LogisticRegression
 from common import LABEL_INDEX, MODELS, PREFIXES, PUBLIC_DATA, UNSAFE, WORK, read_jsonl, surface
 from prepare import NOISY, targets
 from score import Scored, cached
+
+UNSURE = NOISY | {
+    "deepset_train", "goodwiins", "gptfuzz_responses", "gptfuzz_responses_train", "neuralchemy", "polyguard_malware",
+    "polyguard_social", "refusals_heuristic", "saferlhf_mini", "saferlhf_pairs",
+}  # fmt: skip
+"""Sources whose safe rows are not counted as ordinary benign traffic: answers to red-teaming that somebody judged safe,
+and sources whose labels were graded B- or worse when their rows were read."""
 
 RATES = [0.05, 0.01, 0.005, 0.001]
 FEW = 15
@@ -162,7 +169,7 @@ def main() -> None:
     y = known_targets(rows)
     where = np.array([surface(r["kind"]) for r in rows])
     use = np.array([r.get("commercial", True) for r in rows])
-    benign = np.array([not r["unsafe"] and r["set"] not in NOISY for r in rows])
+    benign = np.array([not r["unsafe"] and r["set"] not in UNSURE for r in rows])
     harmful = y[:, UNSAFE] == 1
     full_scaling, full = scaling(scored, scored.full, y, use)
     screen_scaling, screen = scaling(scored, scored.screen, y, use)

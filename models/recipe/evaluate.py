@@ -1,11 +1,13 @@
 # ruff: noqa: E501
 """Measures the models on the test sets and writes `models/EVAL.md`.
 
-Without arguments the models run in Python. To measure the Rust engine:
+`make eval` in the root of the repository runs these three, so that what is measured is the Rust engine:
 
     python evaluate.py --write rows.jsonl
-    brightline score -p POLICY rows.jsonl --scores -o verdicts.jsonl
-    python evaluate.py --scores verdicts.jsonl
+    brightline score -p default rows.jsonl --scores -o verdicts.jsonl
+    python evaluate.py --verdicts verdicts.jsonl
+
+Without arguments the models run in Python, and nothing is said of the policy.
 """
 
 from __future__ import annotations
@@ -72,12 +74,15 @@ def python_scores(rows: dict[str, list[dict]]) -> dict[str, np.ndarray]:
     return out
 
 
-def engine_scores(rows: dict[str, list[dict]], path: Path) -> dict[str, np.ndarray]:
-    by_id = {v["id"]: v["scores"] for v in read_jsonl(path)}
-    return {
-        name: np.array([[by_id[r["id"]].get(label, 0.0) for label in LABELS] for r in group])
-        for name, group in rows.items()
-    }
+STOPS = ("block", "escalate", "revise", "redact")
+
+
+def engine_verdicts(rows: dict[str, list[dict]], path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The engine's probabilities and actions, by group of rows."""
+    by_id = {v["id"]: v for v in read_jsonl(path)}
+    found = {name: [by_id[r["id"]] for r in group] for name, group in rows.items()}
+    scores = {n: np.array([[v["scores"].get(x, 0.0) for x in LABELS] for v in vs]) for n, vs in found.items()}
+    return scores, {n: np.array([v["action"] for v in vs]) for n, vs in found.items()}
 
 
 class Points:
@@ -139,7 +144,7 @@ def by_set(rows: list[dict], key: str = "set") -> dict[str, np.ndarray]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", type=Path, help="only write the rows for the engine")
-    parser.add_argument("--scores", type=Path, help="verdicts of the engine with their scores")
+    parser.add_argument("--verdicts", type=Path, help="verdicts of the engine with their scores")
     parser.add_argument("--most", type=int, default=500, help="rows of each test set and class; 0 for all")
     parser.add_argument("--out", type=Path, default=MODELS / "EVAL.md")
     arguments = parser.parse_args()
@@ -148,11 +153,26 @@ def main() -> None:
         lines = [json.dumps(engine_row(r), ensure_ascii=False) for group in rows.values() for r in group]
         arguments.write.write_text("\n".join(lines) + "\n")
         return
-    p = engine_scores(rows, arguments.scores) if arguments.scores else python_scores(rows)
-    measure(rows, p, "the Rust engine" if arguments.scores else "Python (ONNX Runtime)", arguments.out)
+    p, actions = engine_verdicts(rows, arguments.verdicts) if arguments.verdicts else (python_scores(rows), {})
+    measure(rows, p, actions, "the Rust engine" if arguments.verdicts else "Python (ONNX Runtime)", arguments.out)
 
 
-def measure(rows: dict[str, list[dict]], p: dict[str, np.ndarray], engine: str, out: Path) -> None:
+def of_policy(rows: list[dict], actions: np.ndarray) -> list[list[str]]:
+    """By set, what the policy stops and what it lets through with a flag."""
+    y = np.array([r["unsafe"] for r in rows])
+    stopped, noted = np.isin(actions, STOPS), actions != "allow"
+    lines = []
+    for name, index in [("all", np.arange(len(rows))), *by_set(rows).items()]:
+        cells = [name]
+        for unsafe in (0, 1):
+            here = index[y[index] == unsafe]
+            cells += [len(here), interval(stopped[here]), percent(noted[here].mean() if len(here) else None)]
+        lines.append(cells)
+    return lines
+
+
+def measure(rows: dict[str, list[dict]], p: dict[str, np.ndarray], actions: dict[str, np.ndarray], engine: str,
+            out: Path) -> None:  # fmt: skip
     points, report = Points(), Report()
     report.lines += ["# Evaluation", "", (
         f"Scored by {engine} through the cascade, on {datetime.date.today()}. `flagged` means that `unsafe` reaches the shipped "
@@ -184,6 +204,10 @@ def measure(rows: dict[str, list[dict]], p: dict[str, np.ndarray], engine: str, 
                       interval(wide[bad])])  # fmt: skip
     report.table("False refusal on look-alikes", "Benign rows that resemble harm or attacks; recall on the same set's unsafe rows.",
                  ["set", "safe rows", "false refusal, shipped", "at 1 %", "recall, shipped", "at 1 %"], lines)  # fmt: skip
+
+    for name in ("dev", "test") if actions else ():
+        report.table(f"The policy `default` on `{name}`", "Stopped: redact, revise, escalate or block; noted: those and flag.",
+                     ["set", "safe", "stopped", "noted", "unsafe", "stopped", "noted"], of_policy(rows[name], actions[name]))  # fmt: skip
 
     dev_tight, dev_wide = flags("dev", SHIPPED), flags("dev", WIDER)
     safe_dev = np.array([not r["unsafe"] for r in dev])
