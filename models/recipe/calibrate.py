@@ -25,7 +25,10 @@ and sources whose labels were graded B- or worse when their rows were read."""
 RATES = [0.05, 0.01, 0.005, 0.001]
 FEW = 15
 """Fewer positive rows than this and a label borrows the slope of `unsafe`; only its level is fitted."""
-BAND_RECALL, SURE_BENIGN = 0.005, 0.0002
+BAND_RECALL, BAND_BENIGN = 0.005, 0.10
+"""What the band may cost: recall at a shipped operating point, and benign messages for the full model to read."""
+WEIGHT = 0.4
+"""The screen's share where both tiers read: the recall at 0.1 % rises with it, that at 1 % falls beyond."""
 
 
 def dev_rows() -> list[dict]:
@@ -118,48 +121,60 @@ def screen_score(screen: np.ndarray) -> np.ndarray:
     return screen[:, [i for label, i in LABEL_INDEX.items() if label != "refusal"]].max(1)
 
 
-def cascade(scored: Scored, full: np.ndarray, screen: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Probabilities as the engine gives them: of each window by the screen or, in the band, by the full model."""
-    score = screen_score(screen)
-    inside = (score >= low) & (score <= high)
-    return scored.messages(np.where(inside[:, None], full, screen))
+def log_odds(p: np.ndarray) -> np.ndarray:
+    p = np.clip(p, 1e-6, 1 - 1e-6)
+    return np.log(p / (1 - p))
+
+
+def cascade(scored: Scored, full: np.ndarray, screen: np.ndarray, band: dict) -> np.ndarray:
+    """Probabilities as the engine gives them: of each window by the screen or, in the band, by both, the log odds of
+    each with its weight. They err in different places: together they are surer than the full model alone."""
+    score, weight = screen_score(screen), band["weight"]
+    inside = (score >= band["low"]) & (score <= band["high"])
+    both = sigmoid((1 - weight) * log_odds(full) + weight * log_odds(screen))
+    return scored.messages(np.where(inside[:, None], both, screen))
+
+
+def recall_at(p: np.ndarray, rate: float, harmful: np.ndarray, benign: np.ndarray, where: np.ndarray) -> float:
+    """The share of the harmful rows found at a false-positive rate on every surface."""
+    hit = np.zeros(len(p), dtype=bool)
+    for place in PREFIXES:
+        here = where == place
+        hit |= here & (p >= threshold_at(p[here & benign], rate))
+    return float(hit[harmful].mean())
 
 
 def choose_band(scored: Scored, full: np.ndarray, screen: np.ndarray, harmful: np.ndarray, benign: np.ndarray,
-                where: np.ndarray) -> tuple[float, float]:  # fmt: skip
-    """The narrowest band that loses at most the allowed recall at 1 %, and settles almost nothing benign as unsafe."""
-    p = scored.messages(full)[:, UNSAFE]
+                where: np.ndarray) -> dict:  # fmt: skip
+    """The narrowest band that keeps the recall of the full model; no benign message is settled as unsafe."""
     top = scored.messages(screen_score(screen)[:, None])[:, 0]
-    caught = np.zeros(len(p), dtype=bool)
-    for place in PREFIXES:
-        here = where == place
-        caught |= here & (p >= threshold_at(p[here & benign], 0.01))
-    flagged = np.sort(top[harmful & caught])
-    low = float(flagged[int(BAND_RECALL * harmful.sum())])
-    return round(low, 6), round(max(low, threshold_at(top[benign], SURE_BENIGN)), 6)
+    high = float(1 + top[benign].max()) / 2
+    alone = scored.messages(full)[:, UNSAFE]
+    for opened in np.arange(BAND_BENIGN, 1, 0.05):
+        low = float(np.quantile(top[benign], 1 - opened))
+        band = {"low": round(low, 6), "high": round(high, 6), "weight": WEIGHT}
+        p = cascade(scored, full, screen, band)[:, UNSAFE]
+        lost = [recall_at(alone, r, harmful, benign, where) - recall_at(p, r, harmful, benign, where)
+                for r in RATES if r <= 0.01]  # fmt: skip
+        if max(lost) <= BAND_RECALL:
+            break
+    return band
 
 
 def report_band(scored: Scored, screen: np.ndarray, full_p: np.ndarray, final_p: np.ndarray, harmful: np.ndarray,
-                benign: np.ndarray, where: np.ndarray, low: float, high: float) -> dict:  # fmt: skip
+                benign: np.ndarray, where: np.ndarray, band: dict) -> dict:  # fmt: skip
     score = screen_score(screen)
-    opened = scored.messages(((score >= low) & (score <= high))[:, None].astype(float))[:, 0] > 0
+    opened = scored.messages(((score >= band["low"]) & (score <= band["high"]))[:, None].astype(float))[:, 0] > 0
     report = {
-        "low": low,
-        "high": high,
+        **band,
         "score": "largest probability of any label but refusal, in one window",
         "benign_escalated": round(float(opened[benign].mean()), 4),
         "unsafe_escalated": round(float(opened[harmful].mean()), 4),
         "at": [],
     }
     for rate in RATES:
-        recall = {}
-        for name, p in (("recall_full", full_p), ("recall_cascade", final_p)):
-            hit = np.zeros(len(p), dtype=bool)
-            for place in PREFIXES:
-                here = where == place
-                hit |= here & (p[:, UNSAFE] >= threshold_at(p[here & benign, UNSAFE], rate))
-            recall[name] = round(float(hit[harmful].mean()), 4)
-        report["at"].append({"fpr": rate, **recall})
+        full_recall, recall = (recall_at(p[:, UNSAFE], rate, harmful, benign, where) for p in (full_p, final_p))
+        report["at"].append({"fpr": rate, "recall_full": round(full_recall, 4), "recall_cascade": round(recall, 4)})
     return report
 
 
@@ -173,19 +188,22 @@ def main() -> None:
     harmful = y[:, UNSAFE] == 1
     full_scaling, full = scaling(scored, scored.full, y, use)
     screen_scaling, screen = scaling(scored, scored.screen, y, use)
-    low, high = choose_band(scored, full, screen, harmful, benign, where)
-    final = cascade(scored, full, screen, low, high)
+    band = choose_band(scored, full, screen, harmful, benign, where)
+    final = cascade(scored, full, screen, band)
     points = operating_points(final, y, where, benign)
     result = {
         "formula": "probability = 1 / (1 + exp(-(a * logit + b))), of a message the largest over its windows",
         "full": full_scaling,
         "screen": screen_scaling,
-        "cascade": report_band(scored, screen, scored.messages(full), final, harmful, benign, where, low, high),
+        "cascade": report_band(scored, screen, scored.messages(full), final, harmful, benign, where, band),
         "operating_points": points,
     }
     (MODELS / "calibration.json").write_text(json.dumps(result, indent=1) + "\n")
-    errors = {label: entry["ece"] for label, entry in full_scaling.items()}
-    print(f"worst calibration errors: {sorted(errors.items(), key=lambda item: -item[1])[:4]}")
+    errors = {
+        label: round(expected_error(final[use & (y[:, i] >= 0), i], y[use & (y[:, i] >= 0), i]), 4)
+        for label, i in LABEL_INDEX.items()
+    }
+    print(f"worst calibration errors of the cascade: {sorted(errors.items(), key=lambda item: -item[1])[:4]}")
     for place in PREFIXES:
         print(place, json.dumps(points["unsafe"].get(place)))
     print(json.dumps(result["cascade"]))

@@ -70,7 +70,7 @@ def python_scores(rows: dict[str, list[dict]]) -> dict[str, np.ndarray]:
     for name, group in rows.items():
         scored = cached(name, group)
         full, screen = scaled("full", scored.full), scaled("screen", scored.screen)
-        out[name] = cascade(scored, full, screen, calibration["cascade"]["low"], calibration["cascade"]["high"])
+        out[name] = cascade(scored, full, screen, calibration["cascade"])
     return out
 
 

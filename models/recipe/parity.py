@@ -56,7 +56,7 @@ def main() -> None:
         return sigmoid(a * logits + b)
 
     full, screen = scaled("full", scored.full), scaled("screen", scored.screen)
-    final = cascade(scored, full, screen, calibration["cascade"]["low"], calibration["cascade"]["high"])
+    final = cascade(scored, full, screen, calibration["cascade"])
     table = []
     for i, (kind, text, context) in enumerate(TEXTS):
         table.append({
