@@ -26,6 +26,8 @@ test:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@test -x target/venv/bin/ruff || { python3 -m venv target/venv && target/venv/bin/pip install -q ruff==0.17.5; }
+	target/venv/bin/ruff check . && target/venv/bin/ruff format --check .
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; else echo "skipped: cargo-deny is not installed"; fi
 
 ## Figures for the README: prints a table with the machine and the date.
@@ -35,3 +37,19 @@ bench:
 ## A long fuzz run: make fuzz SECONDS=3600 [TARGETS="cel wire"]
 fuzz:
 	tests/fuzz/run.sh --seconds $(or $(SECONDS),3600) $(TARGETS)
+
+PYTHON ?= python3
+
+.PHONY: models eval
+
+## The classifier from its recipe: needs ../shared/data and an hour or two of two cores. PYTHON names the interpreter.
+models:
+	$(MAKE) -C models/recipe models
+
+## models/EVAL.md: the models and the default policy through the engine, on the rows of ../shared/data.
+eval:
+	$(CARGO) build --release --locked -p brightline-cli
+	cd models/recipe && $(PYTHON) peer.py && $(PYTHON) evaluate.py --write work/rows.jsonl
+	$(BRIGHTLINE) score -q -p default --models models --scores models/recipe/work/rows.jsonl \
+		-o models/recipe/work/verdicts.jsonl || test $$? -eq 1
+	cd models/recipe && $(PYTHON) evaluate.py --verdicts work/verdicts.jsonl
