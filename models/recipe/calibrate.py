@@ -105,13 +105,18 @@ def operating_points(p: np.ndarray, y: np.ndarray, where: np.ndarray, benign: np
             table[label][place] = []
             for rate in RATES:
                 threshold = threshold_at(negatives, rate)
+                enough = len(negatives) * rate >= 1
+                if not (enough and len(positives)):
+                    # What was hardly measured here is not trusted further than where it was.
+                    requests = next((e for e in table[label].get("request", []) if e["fpr"] == rate), None)
+                    threshold = max(threshold, requests["threshold"] if requests else 0.0)
                 table[label][place].append({
                     "fpr": rate,
                     "threshold": round(threshold, 6),
                     "recall": round(float((positives >= threshold).mean()), 4) if len(positives) else None,
                     "positives": len(positives),
                     "benign": len(negatives),
-                    "enough": len(negatives) * rate >= 1,
+                    "enough": enough,
                 })  # fmt: skip
     return table
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -49,10 +50,22 @@ def all_rows(most: int) -> dict[str, list[dict]]:
         "xstest", "wildguard_test_subset", "or_bench", "toxicchat_test")], documents)}  # fmt: skip
 
 
+def tool_call(text: str) -> dict:
+    """A call as an agent makes it: `name({..})`, or else a command for a shell."""
+    found = re.fullmatch(r"([\w.]+)\s*\(?\s*(\{.*\})\s*\)?", text, re.DOTALL)
+    if found:
+        try:
+            json.loads(found[2])
+            return {"name": found[1], "arguments": found[2]}
+        except ValueError:
+            pass
+    return {"name": "shell", "arguments": json.dumps({"command": text}, ensure_ascii=False)}
+
+
 def engine_row(row: dict) -> dict:
     """The form `brightline score` reads."""
     kind = row["kind"] if row["kind"] in (*PREFIXES, "text") else "text"
-    out = {"id": row["id"], kind: row["text"]}
+    out = {"id": row["id"], kind: tool_call(row["text"]) if kind == "tool_call" else row["text"]}
     if row["context"] and kind in ("response", "tool_call"):
         out["request"] = row["context"]
     return out

@@ -9,12 +9,13 @@ import json
 
 import numpy as np
 
-from calibrate import cascade, sigmoid
-from common import LABELS, MODELS, Encoder
-from score import Scored, full_model, run_windows
+from calibrate import cascade, screen_score, sigmoid
+from common import LABELS, MODELS, Encoder, pad
+from score import Scored, full_model
 from screen import Stored
 
 OUT = MODELS.parent / "tests" / "golden" / "models.json"
+BATCH = 8
 LONG = "The river rises in the hills behind the village and turns the old mill before it reaches the lake. "
 TEXTS: list[tuple[str, str, str | None]] = [
     ("request", "What time does the bakery open on Sunday?", None),
@@ -49,13 +50,25 @@ def main() -> None:
     messages = encoder.encode(kinds, texts, contexts)
     windows = [w for m in messages for w in m]
     owner = np.repeat(np.arange(len(messages)), [len(m) for m in messages])
-    scored = Scored(run_windows(full_model(), windows), Stored(MODELS / "screen.safetensors").run(windows), owner)
+    screen_logits = Stored(MODELS / "screen.safetensors").run(windows)
 
     def scaled(tier: str, logits: np.ndarray) -> np.ndarray:
         a, b = (np.array([calibration[tier][label][name] for label in LABELS]) for name in ("a", "b"))
         return sigmoid(a * logits + b)
 
-    full, screen = scaled("full", scored.full), scaled("screen", scored.screen)
+    # Activations are quantized with one scale for a batch: the batches are those of the engine, up to eight of the
+    # windows of one text that the screen leaves open.
+    screen, band = scaled("screen", screen_logits), calibration["cascade"]
+    score = screen_score(screen)
+    model, full_logits = full_model(), np.zeros_like(screen_logits)
+    for message in range(len(messages)):
+        opened = np.flatnonzero((owner == message) & (score >= band["low"]) & (score <= band["high"]))
+        for start in range(0, len(opened), BATCH):
+            chosen = opened[start : start + BATCH]
+            ids, mask = pad([windows[i] for i in chosen])
+            full_logits[chosen] = model.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+    scored = Scored(full_logits, screen_logits, owner)
+    full = scaled("full", full_logits)
     final = cascade(scored, full, screen, calibration["cascade"])
     table = []
     for i, (kind, text, context) in enumerate(TEXTS):

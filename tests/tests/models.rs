@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::path::PathBuf;
 
 /// int8 activations are rounded by other kernels here and there.
-const TOLERANCE: f32 = 0.02;
+const TOLERANCE: f32 = 0.01;
 
 #[derive(Deserialize)]
 struct Row {
