@@ -21,7 +21,7 @@ FILES = {
 
 
 def measured() -> dict[str, float]:
-    """How far the rows of `dev` in Latin script reach: tokens of a text, and shares of unknown tokens and of tokens that
+    """How far the rows of `dev` in Latin script reach: tokens of a text, and shares of unknown tokens and of those that
     go on with a word. The engine marks what lies beyond as unverified."""
     encoder = Encoder()
     vocabulary = encoder.tokenizer.get_vocab()
