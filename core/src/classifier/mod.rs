@@ -18,7 +18,7 @@
 //! The screen some tens of microseconds for a short text, the full model milliseconds for each window that the screen
 //! leaves open. Without a condition that asks for a label, nothing.
 
-#[cfg(all(test, feature = "onnxruntime"))]
+#[cfg(test)]
 mod agreement_tests;
 mod backend;
 mod calibration;
