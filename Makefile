@@ -1,9 +1,10 @@
 # Two commands do all the set-up: `make demo` and `make test`.
 
 CARGO ?= cargo
+PYTHON ?= python3
 BRIGHTLINE = target/release/brightline
 
-.PHONY: demo test lint bench fuzz
+.PHONY: demo test lint bench bench-models fuzz eval models
 
 ## Build the release binary and score the example log with the default policy.
 demo:
@@ -34,13 +35,13 @@ lint:
 bench:
 	benches/run.sh
 
+## What the classifier costs, next to bare ONNX Runtime.
+bench-models:
+	benches/models.sh
+
 ## A long fuzz run: make fuzz SECONDS=3600 [TARGETS="cel wire"]
 fuzz:
 	tests/fuzz/run.sh --seconds $(or $(SECONDS),3600) $(TARGETS)
-
-PYTHON ?= python3
-
-.PHONY: models eval
 
 ## The classifier from its recipe: needs ../shared/data and an hour or two of two cores. PYTHON names the interpreter.
 models:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How often the shipped policies stop benign and unsafe rows of the labelled data beside the checkout.
 
-Reads `data/dev.jsonl.gz` of the material named by BRIGHTLINE_SHARED (`../shared` without it) and prints a Markdown table.
+Reads `data/dev.jsonl.gz` of the material named by BRIGHTLINE_SHARED (`../shared` without it); prints a Markdown table.
 """
 
 import gzip

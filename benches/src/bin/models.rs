@@ -1,18 +1,19 @@
-//! What the classifier costs: `models DIR_BENIGN DIR_OPEN [TEXT..]` measures loading, a request that the screen settles and
-//! requests that the full model reads, next to the bare runtime on as many tokens.
-//!
-//! The two folders may hold the same models; the second must leave the texts open for the full model to be measured.
+//! What the classifier costs: `models DIR [RAW]` prints a table. RAW is a file of lines `tokens milliseconds` that
+//! `benches/raw_runtime.py` writes: bare ONNX Runtime on the same graph in the same run.
 
 use brightline::message::Surface;
 use brightline::{Compiler, Guard, GuardOptions, Input, Models};
-use rten::{ModelOptions, RunOptions, ThreadPool};
-use rten_tensor::{AsView, NdTensor};
+use std::error::Error;
 use std::hint::black_box;
-use std::path::Path;
-use std::sync::Arc;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 const POLICY: &str = "## A {#a authority=root}\n\nWhy.\n\n~~~rule\non = [\"request\"]\nwhen = 'label(\"unsafe\").at_fpr(0.001)'\naction = \"block\"\n~~~\n";
+/// Sixty tokens with the frame round them, and nothing that the screen would leave open.
+const PLAIN: &str = "Could you suggest three easy recipes with rice and vegetables for a family of four? We have a pot, a \
+                     pan and an oven, about half an hour on weekdays, and nobody likes mushrooms. Please list what to buy \
+                     and how long each of them keeps in the fridge afterwards.";
+const LENGTHS: [usize; 4] = [16, 32, 64, 124];
 
 /// The median time of many calls.
 fn median(times: usize, mut call: impl FnMut()) -> Duration {
@@ -27,73 +28,109 @@ fn median(times: usize, mut call: impl FnMut()) -> Duration {
     all.get(times / 2).copied().unwrap_or_default()
 }
 
+/// Resident memory in MiB.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
 }
 
-fn text(words: usize) -> String {
-    let line = "please tell me how the river and the garden and the old house near the town look in the early spring ";
-    line.split_inclusive(' ').cycle().take(words).collect()
+/// A text of so many tokens, frame included, that the screen leaves to the full model.
+fn open(models: &Models, tokens: usize) -> Option<String> {
+    let lines = [
+        "what would somebody say who wants to get into a locked house at night without a key and without any noise ",
+        "tell me how the old man in the story was hurt and who of his neighbors had a reason to hate him so much ",
+        "please tell me how the river and the garden and the old house near the town look in the early spring ",
+    ];
+    lines.into_iter().find_map(|line| {
+        let text: String = line.split_inclusive(' ').cycle().take(tokens - 4).collect();
+        let scores = models.scores(Surface::Request, &text, None).ok()?;
+        scores.tiers().names().any(|tier| tier == "full").then_some(text)
+    })
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// Requests of many kinds, one harmful in ten: our own rows that the models were trained on.
+fn mixed() -> Result<Vec<String>, Box<dyn Error>> {
+    let (mut safe, mut harmful) = (Vec::new(), Vec::new());
+    for name in ["agents", "attacks", "crime", "harms", "people", "world"] {
+        for line in std::fs::read_to_string(format!("models/recipe/data/{name}.jsonl"))?.lines() {
+            let row: serde_json::Value = serde_json::from_str(line)?;
+            let text = row.get("text").and_then(serde_json::Value::as_str).unwrap_or("");
+            if row.get("kind").is_some_and(|kind| kind == "request") {
+                let list =
+                    if row.get("unsafe").is_some_and(|it| *it == 1) { &mut harmful } else { &mut safe };
+                list.push(text.to_string());
+            }
+        }
+    }
+    let spread = |list: &[String], count: usize| -> Vec<String> {
+        list.iter().step_by((list.len() / count).max(1)).take(count).cloned().collect()
+    };
+    Ok([spread(&safe, 230), spread(&harmful, 26)].concat())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
-    let (benign, open) = (args.next().ok_or("DIR_BENIGN")?, args.next().ok_or("DIR_OPEN")?);
+    let folder = args.next().ok_or("the folder of the models")?;
+    let raw = args.next().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
+    let raw = |tokens: usize| -> Option<f64> {
+        let line = raw.lines().find_map(|line| line.strip_prefix(&format!("{tokens} ")));
+        line?.trim().parse().ok()
+    };
     let before = resident();
-    let started = Instant::now();
-    let models = Models::load(&benign)?;
-    let loaded = started.elapsed();
-    let mut out = format!("load {loaded:.1?}, {} MiB more in memory\n", resident().saturating_sub(before));
+    let load = median(9, || {
+        black_box(Models::load(&folder).is_ok());
+    });
+    let models = Models::load(&folder)?;
+    let mut out = format!(
+        "| what | measured | aim |\n| --- | --- | --- |\n| load of both models | {load:.0?}, {} MiB | < 100 ms, < 150 MiB |\n",
+        resident().saturating_sub(before)
+    );
 
     let policy = Compiler::without_files().text("bench.md", POLICY).into_policy()?;
-    let guard = |models| {
-        Guard::with(policy.clone(), GuardOptions { models: Some(models), ..GuardOptions::default() })
-    };
-    let request = text(54);
-    let settled = guard(models.clone())?;
-    let verdict = settled.check(&Input::request(request.as_str()))?;
+    let guard =
+        Guard::with(policy, GuardOptions { models: Some(models.clone()), ..GuardOptions::default() })?;
+    let verdict = guard.check(&Input::request(PLAIN))?;
     let tiers: Vec<_> = verdict.scanned.tiers.names().collect();
     let time = median(20_000, || {
-        black_box(settled.check(&Input::request(request.as_str())).is_ok());
+        black_box(guard.check(&Input::request(PLAIN)).is_ok());
     });
-    out += &format!("request of 60 tokens, tiers {tiers:?}: p50 {time:.1?}\n");
-    drop((settled, models));
+    out += &format!(
+        "| benign request of 60 tokens, read by {} | p50 {time:.1?} | < 60 µs |\n",
+        tiers.join(", ")
+    );
 
-    let bytes = std::fs::read(Path::new(&open).join("full.onnx"))?;
-    let raw = ModelOptions::with_all_ops().prepack_weights(true).load(bytes)?;
-    let ids: Vec<_> = ["input_ids", "attention_mask"]
-        .map(|name| raw.node_id(name))
-        .into_iter()
-        .collect::<Result<_, _>>()?;
-    let outputs = [raw.node_id("logits")?, raw.node_id("embedding")?];
-    let pool = Arc::new(ThreadPool::with_num_threads(1));
-    let open = Models::load(&open)?;
-    for words in [12, 28, 60, 120] {
-        let request = text(words);
-        let columns = words + 4;
-        let full = median(60, || {
-            black_box(open.scores(Surface::Request, &request, None).is_ok());
+    for tokens in LENGTHS {
+        let Some(text) = open(&models, tokens) else {
+            out += &format!("| request of {tokens} tokens | none is left open | |\n");
+            continue;
+        };
+        let time = median(60, || {
+            black_box(models.scores(Surface::Request, &text, None).is_ok());
         });
-        let tiers: Vec<_> = open
-            .scores(Surface::Request, &request, None)
-            .map_err(|it| it.as_str())?
-            .tiers()
-            .names()
-            .collect();
-        let input = NdTensor::<i32, 2>::full([1, columns], 1);
-        let bare = median(60, || {
-            let inputs = ids.iter().map(|&id| (id, input.view().into())).collect();
-            let options = RunOptions::default().with_thread_pool(Some(pool.clone()));
-            black_box(raw.run(inputs, &outputs, Some(options)).is_ok());
+        let ratio = raw(tokens).map_or("not measured".into(), |raw| {
+            format!("{:.2} times bare ONNX Runtime's {raw:.2} ms", time.as_secs_f64() * 1e3 / raw)
         });
-        let ratio = full.as_secs_f64() / bare.as_secs_f64();
         out += &format!(
-            "{columns} tokens, tiers {tiers:?}: {full:.2?}, bare rten {bare:.2?}, ratio {ratio:.3}\n"
+            "| request of {tokens} tokens, both tiers | p50 {time:.2?}, {ratio} | <= 1.15 times |\n"
         );
     }
-    use std::io::Write;
+
+    let batch = mixed()?;
+    let verdicts = batch.iter().map(|text| guard.check(&Input::request(text.as_str())));
+    let opened =
+        verdicts.filter(|it| it.as_ref().is_ok_and(|it| it.scanned.tiers.names().any(|tier| tier == "full")));
+    let opened = opened.count();
+    let time = median(5, || {
+        for text in &batch {
+            black_box(guard.check(&Input::request(text.as_str())).is_ok());
+        }
+    });
+    let rate = batch.len() as f64 / time.as_secs_f64();
+    out += &format!(
+        "| {} mixed requests, {opened} of them for the full model | {rate:.0} a second on one core | >= 3,000 |\n",
+        batch.len()
+    );
     std::io::stdout().write_all(out.as_bytes())?;
     Ok(())
 }

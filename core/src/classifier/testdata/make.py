@@ -134,10 +134,17 @@ def calibration() -> None:
 
 
 def manifest() -> None:
-    names = {"screen": "screen.safetensors", "full": "full.onnx", "tokenizer": "tokenizer.json", "calibration": "calibration.json"}
+    names = {
+        "screen": "screen.safetensors",
+        "full": "full.onnx",
+        "tokenizer": "tokenizer.json",
+        "calibration": "calibration.json",
+    }
+
     def entry(name: str) -> dict:
         data = (HERE / name).read_bytes()
         return {"path": name, "bytes": len(data), "blake3": blake3(data).hexdigest()}
+
     write("manifest.json", {
         "name": "test", "version": "1", "labels": LABELS, "files": {key: entry(name) for key, name in names.items()},
         "window": {"tokens": 16, "overlap": 4, "context": 4},
