@@ -28,6 +28,9 @@ mod error;
 mod error_tests;
 mod fit;
 mod manifest;
+mod recalibrate;
+#[cfg(test)]
+mod recalibrate_tests;
 mod screen;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -41,6 +44,7 @@ pub(crate) use cascade::{Likeness, ModelScratch};
 pub use error::{ModelError, ScoreError};
 pub use fit::Quality;
 pub(crate) use fit::fit;
+pub use recalibrate::{Kept, Recalibrated, Recalibration};
 pub(crate) use tokens::{Passage, takes_context};
 
 use crate::message::Surface;

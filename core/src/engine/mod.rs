@@ -25,3 +25,4 @@ pub mod views;
 
 pub use guard::{CheckError, Guard, GuardError, GuardOptions};
 pub use provenance::Provenance;
+pub use scores::SurfaceScores;
