@@ -20,6 +20,7 @@
 
 #[cfg(test)]
 mod agreement_tests;
+mod ascii;
 mod backend;
 mod calibration;
 mod cascade;
