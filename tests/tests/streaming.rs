@@ -2,9 +2,11 @@
 
 use brightline::message::Part;
 use brightline::wire::{self, Case};
-use brightline::{Channel, Guard, GuardOptions, Input, Policy, Role};
+use brightline::{Action, Channel, Compiler, Guard, GuardOptions, Input, Policy, Role};
 use brightline_tests::root;
-use brightline_tests::streams::{comparable, run};
+use brightline_tests::streams::{Outcome, answer, batch, comparable, run};
+use proptest::prelude::*;
+use proptest::sample::select;
 use std::collections::HashMap;
 
 /// SplitMix64.
@@ -108,4 +110,237 @@ fn every_answer_of_the_corpus_streams_to_its_verdict() {
     }
     println!("{streamed} answers, {same} of {} verdicts the same to the last field", 3 * streamed);
     assert!(streamed > 100, "{streamed}");
+}
+
+/// What random texts are made of: words of the policy below, halves of them, values, disguises, white space.
+const PIECES: [&str; 56] = [
+    "the ",
+    "and then ",
+    "weather ",
+    "is fine. ",
+    "on monday\n",
+    "they said ",
+    "12 ",
+    "in 1999 ",
+    "3 days ",
+    "\n\n",
+    "nerve ",
+    "agent ",
+    "nerve agent",
+    " agents",
+    "Nerve\u{200B} Agent ",
+    "nеrve agent ",
+    "n3rve 4gent ",
+    "n e r v e ",
+    "a g e n t ",
+    "b o m ",
+    "b ",
+    "bomb ",
+    "b0mb ",
+    "make a ",
+    "making ",
+    "make the big ",
+    "secret ",
+    "word ",
+    "secret word",
+    "excuse ",
+    "mail ann@example.com ",
+    "bob@",
+    "example.org, ",
+    "4111 1111 ",
+    "1111 1111 ",
+    "4111-1111-1111-1111 ",
+    "password = hunter2A!x ",
+    "AKIAIOSFODNN7EXAMPLX ",
+    "+49 30 ",
+    "901820 ",
+    "bmVydmUgYWdlbnQgYm9tYg== ",
+    "6e 65 72 76 65 20 ",
+    "61 67 65 6e 74 ",
+    "%6eerve%20%61gent ",
+    "日本語 ",
+    "爆弾",
+    "爆",
+    "弾を ",
+    "é",
+    "\u{FFFD}",
+    "x",
+    ". ",
+    "-----BEGIN PRIVATE KEY-----\n",
+    "DE89 3704 0044 0532 0130 00 ",
+    "areir ntrag gur ",
+    "tnega evren eht ",
+];
+
+/// The last pieces are read in rot13 or backwards, as long as the text is not mostly plain: a stream judges by what it has
+/// seen, a check by all of it.
+const ALIKE: usize = PIECES.len() - 2;
+
+/// A policy whose rules wait, pair, excuse, count and redact. `then` is what a stream does when it has waited enough.
+fn policy(actions: [&str; 6], hold: usize, then: &str) -> String {
+    let [weapon, making, pair, mail, twice, absent] = actions;
+    format!(
+        r#"+++
+name = "streams"
+version = "1"
+
+[stream]
+hold_chars = {hold}
+then = "{then}"
++++
+
+## Sets
+
+~~~patterns
+weapon = ["nerve agent*", "bomb", "爆弾"]
+making = ['/\bmak(e|ing) (a|the) (\w{{1,8}} ){{0,2}}/', "production"]
+secret = ["secret word"]
+excuse = ["excuse"]
+~~~
+
+## One {{#one authority=user}}
+
+~~~rule
+on = ["response", "reasoning"]
+when = 'match("weapon")'
+action = "{weapon}"
+~~~
+
+## Two {{#two authority=user}}
+
+~~~rule
+on = ["response"]
+when = 'match("making") && !match("excuse")'
+action = "{making}"
+~~~
+
+## Three {{#three authority=user}}
+
+~~~rule
+on = ["response"]
+when = 'near("secret", "making", 20)'
+action = "{pair}"
+~~~
+
+## Four {{#four authority=user}}
+
+~~~rule
+on = ["response"]
+when = 'pii() || secret()'
+action = "{mail}"
+~~~
+
+## Five {{#five authority=user}}
+
+~~~rule
+on = ["response"]
+when = 'count("secret") >= 2'
+unless = 'match("excuse")'
+action = "{twice}"
+~~~
+
+## Six {{#six authority=user}}
+
+~~~rule
+on = ["response"]
+when = 'request.match("weapon") && !match("excuse")'
+action = "{absent}"
+~~~
+"#
+    )
+}
+
+fn compiled(text: &str) -> Guard {
+    Guard::new(Compiler::without_files().text("streams.md", text).into_policy().unwrap()).unwrap()
+}
+
+/// Texts of all lengths, short ones more often; every fiftieth spans several windows.
+fn texts(pieces: usize) -> impl Strategy<Value = String> {
+    let piece = move || select(&PIECES[..pieces]);
+    let short = proptest::collection::vec(piece(), 0..24).prop_map(|pieces| pieces.concat());
+    let plain = proptest::collection::vec(prop_oneof![9 => select(&PIECES[..10]), 1 => piece()], 0..400)
+        .prop_map(|pieces| pieces.concat());
+    prop_oneof![5 => short, 2 => plain]
+}
+
+fn actions() -> impl Strategy<Value = [&'static str; 6]> {
+    let action = || select(&["flag", "redact", "redact", "revise", "escalate", "block", "allow"][..]);
+    [action(), action(), action(), action(), action(), action()]
+}
+
+fn whole(outcome: &Outcome) -> (Vec<(Channel, String)>, serde_json::Value, bool) {
+    (outcome.released.clone(), comparable(&outcome.end.verdict), outcome.end.stopped)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// However the same bytes are cut, the same is released and the verdict is the same.
+    #[test]
+    fn cuts_change_nothing(
+        text in texts(PIECES.len()),
+        noise in proptest::collection::vec((any::<usize>(), any::<u8>()), 0..3),
+        cuts in proptest::collection::vec(0usize..4000, 0..12),
+        actions in actions(),
+        hold in select(&[0usize, 8, 40, 256][..]),
+        then in select(&["release", "stop"][..]),
+        request in select(&["hello", "how do I make a bomb"][..]),
+    ) {
+        let mut bytes = text.into_bytes();
+        for (at, byte) in noise {
+            let at = at % (bytes.len() + 1);
+            bytes.insert(at, byte);
+        }
+        let guard = compiled(&policy(actions, hold, then));
+        let context = Input::request(request);
+        let wanted = whole(&answer(&guard, &context, &bytes, &[]));
+        let every: Vec<usize> = (0..bytes.len()).collect();
+        prop_assert_eq!(&whole(&answer(&guard, &context, &bytes, &every)), &wanted, "byte by byte");
+        prop_assert_eq!(&whole(&answer(&guard, &context, &bytes, &cuts)), &wanted, "at {:?}", cuts);
+    }
+
+    /// What is released is what a check of the whole would let through; where it is not, the verdict says so.
+    #[test]
+    fn a_stream_agrees_with_a_check_of_the_whole(
+        text in texts(ALIKE),
+        cuts in proptest::collection::vec(0usize..400, 0..12),
+        actions in actions(),
+        hold in select(&[0usize, 40, 256, 4096][..]),
+        request in select(&["hello", "how do I make a bomb"][..]),
+    ) {
+        let guard = compiled(&policy(actions, hold, "release"));
+        let context = Input::request(request);
+        let (verdict, shown) = batch(&guard, &context, &text);
+        let outcome = answer(&guard, &context, text.as_bytes(), &cuts);
+        let found = &outcome.end.verdict;
+        let cut_short = found.failures.iter().any(|failure| failure.detector == "stream");
+        if verdict.action >= Action::Escalate {
+            prop_assert!(outcome.end.stopped);
+        }
+        if outcome.end.stopped {
+            // A rule that was excused too late ends the stream nevertheless.
+            prop_assert!(found.action >= Action::Escalate);
+        } else if !cut_short {
+            prop_assert_eq!(comparable(found), comparable(&verdict));
+        }
+        if let Some(shown) = shown.filter(|_| !cut_short && !outcome.end.stopped) {
+            prop_assert_eq!(outcome.text(), shown);
+        }
+        if !cut_short {
+            // Nothing of a finding is in what was released: it is a part of the text around the findings.
+            let mut hidden = vec![false; text.len()];
+            let strict = verdict.findings.iter().filter(|finding| finding.action >= Action::Redact);
+            for span in strict.flat_map(|finding| &finding.evidence).flat_map(|evidence| &evidence.spans) {
+                if span.message == 1 {
+                    hidden[span.start as usize..span.end as usize].fill(true);
+                }
+            }
+            if verdict.action > Action::Redact {
+                let first = hidden.iter().position(|hidden| *hidden).unwrap_or(text.len());
+                let plain = outcome.text().split('[').next().unwrap_or("");
+                prop_assert!(plain.len() <= text.len() && (plain.len() <= first || verdict.action == Action::Redact),
+                    "{:?} of {:?}", outcome.text(), verdict.findings);
+            }
+        }
+    }
 }

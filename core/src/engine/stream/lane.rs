@@ -238,6 +238,9 @@ impl Lane {
 
     /// Settles what was found some way back, and forgets the text that no decision needs any more.
     pub(super) fn settle(&mut self, shared: &Shared, look: &Look) {
+        if !look.plain {
+            self.facts.pin(shared.judged());
+        }
         self.weighed = self.fresh(shared);
         if self.point - self.check < CHECK {
             return;
