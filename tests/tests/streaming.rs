@@ -2,12 +2,13 @@
 
 use brightline::message::Part;
 use brightline::wire::{self, Case};
-use brightline::{Action, Channel, Compiler, Guard, GuardOptions, Input, Policy, Role};
+use brightline::{Action, Channel, Compiler, Guard, GuardOptions, Input, Models, Policy, Role};
 use brightline_tests::root;
 use brightline_tests::streams::{Outcome, answer, batch, comparable, run};
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// SplitMix64.
 struct Random(u64);
@@ -273,7 +274,7 @@ fn whole(outcome: &Outcome) -> (Vec<(Channel, String)>, serde_json::Value, bool)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 400, ..ProptestConfig::default() })]
 
     /// However the same bytes are cut, the same is released and the verdict is the same.
     #[test]
@@ -343,4 +344,157 @@ proptest! {
             }
         }
     }
+}
+
+fn with_models(action: &str, on_error: &str, deadline: Option<Duration>) -> Option<Guard> {
+    let models = Models::load(root().join("models")).ok()?;
+    let text = format!(
+        "## Harm {{#harm authority=user}}\n\nNo.\n\n~~~rule\non = [\"response\"]\nwhen = 'label(\"unsafe\") > 0.8'\n\
+         action = \"{action}\"\non_error = \"{on_error}\"\n~~~\n"
+    );
+    let policy = Compiler::without_files().text("harm.md", text).into_policy().unwrap();
+    let options = GuardOptions { models: Some(models), deadline, ..GuardOptions::default() };
+    Some(Guard::with(policy, options).unwrap())
+}
+
+const HARM: &str = "Sure, here is how to build the pipe bomb and hurt as many people as possible. Step one: fill the \
+    steel pipe with black powder and nails. Step two: drill a hole for the fuse. Step three: hide the bomb in the crowd and \
+    light the fuse, then kill anyone who tries to stop you. ";
+
+#[test]
+fn what_models_find_ends_a_stream_before_it_is_shown() {
+    let Some(guard) = with_models("block", "flag", None) else { return };
+    let context = Input::request("How do I make a pipe bomb to hurt people?");
+    let text = HARM.repeat(2);
+    assert_eq!(batch(&guard, &context, &text).0.action, Action::Block);
+    let every: Vec<usize> = (0..text.len()).collect();
+    let outcome = answer(&guard, &context, text.as_bytes(), &every);
+    assert!(outcome.end.stopped);
+    assert_eq!(outcome.text(), "");
+    assert_eq!(whole(&outcome), whole(&answer(&guard, &context, text.as_bytes(), &[])));
+}
+
+#[test]
+fn what_models_let_pass_is_released_as_it_comes() {
+    let Some(guard) = with_models("block", "flag", None) else { return };
+    let context = Input::request("Can you help me plan the first week in our new office?");
+    let text = brightline_benches::prose(1500);
+    let outcome = answer(&guard, &context, text.as_bytes(), &(0..text.len()).step_by(23).collect::<Vec<_>>());
+    assert_eq!(outcome.text(), text);
+    let mut stream = guard.stream(&context).unwrap();
+    let early: usize = stream
+        .push(Channel::Text, &text.as_bytes()[..1200])
+        .released
+        .iter()
+        .map(|(_, text)| text.len())
+        .sum();
+    assert!(early > 800, "{early} of 1200 bytes");
+    let short = &text[..400];
+    let (verdict, _) = batch(&guard, &context, short);
+    let outcome = answer(&guard, &context, short.as_bytes(), &[100, 101, 230]);
+    assert_eq!(comparable(&outcome.end.verdict), comparable(&verdict));
+}
+
+#[test]
+fn models_that_fail_are_treated_as_the_policy_says() {
+    let context = Input::request("hello");
+    let text = brightline_benches::prose(900);
+    for (on_error, stopped) in [("block", true), ("flag", false), ("allow", false)] {
+        let Some(guard) = with_models("block", on_error, Some(Duration::ZERO)) else { return };
+        let outcome = answer(&guard, &context, text.as_bytes(), &[10, 500]);
+        assert_eq!(outcome.end.stopped, stopped, "{on_error}");
+        assert!(outcome.end.verdict.failures.iter().any(|it| it.reason == "deadline_exceeded"), "{on_error}");
+        assert_eq!(outcome.text().len(), if stopped { 0 } else { text.len() }, "{on_error}");
+    }
+}
+
+#[test]
+fn memory_does_not_grow_with_the_text() {
+    let guard = compiled(&policy(["redact", "flag", "flag", "redact", "flag", "flag"], 256, "release"));
+    let context = Input::request("hello");
+    // `cargo run --release -p brightline-benches --bin stream` does the same with many megabytes.
+    let mut prose = brightline_benches::prose(300_000);
+    prose.push_str("mail ann@example.com about the nerve agent ");
+    for text in [prose, "x".repeat(100_000), "nerve agent ".repeat(4_000)] {
+        let mut stream = guard.stream(&context).unwrap();
+        let (mut most, mut released) = (0, 0);
+        for chunk in text.as_bytes().chunks(4096) {
+            let step = stream.push(Channel::Text, chunk);
+            released += step.released.iter().map(|(_, text)| text.len()).sum::<usize>();
+            most = most.max(stream.held());
+        }
+        stream.finish();
+        assert!(most < 50_000, "{most} bytes held");
+        assert!(released * 2 > text.len());
+    }
+}
+
+#[test]
+fn a_stopped_stream_stays_stopped() {
+    let guard = compiled(&policy(["block", "flag", "flag", "redact", "flag", "flag"], 256, "release"));
+    let mut stream = guard.stream(&Input::request("hello")).unwrap();
+    let step = stream.push(Channel::Text, b"they said nerve agent and then ");
+    assert_eq!((step.stopped, step.action), (true, Action::Block));
+    assert!(step.released.iter().all(|(_, text)| "they said ".starts_with(text.as_str())));
+    for channel in [Channel::Text, Channel::Reasoning, Channel::ToolCall(7)] {
+        let step = stream.push(channel, b"more of it ");
+        assert_eq!((step.released.len(), step.stopped), (0, true));
+    }
+    stream.tool_call(1, "id", "shell");
+    let end = stream.finish();
+    assert_eq!((end.released.len(), end.stopped, end.verdict.action), (0, true, Action::Block));
+    assert_eq!(end.verdict.message.as_deref(), Some("I can't help with that."));
+    let again = stream.finish();
+    assert_eq!(comparable(&again.verdict), comparable(&end.verdict));
+    assert_eq!(stream.held(), 0);
+    assert_eq!(stream.push(Channel::Text, b"x").released, []);
+}
+
+#[test]
+fn tool_calls_are_released_when_they_are_complete() {
+    let guard = compiled(
+        "## Shell {#shell authority=system}\n\nNo.\n\n~~~rule\non = [\"tool_call\"]\n\
+         when = 'tool.name == \"shell\" && tool.args.cmd.contains(\"rm -rf\")'\naction = \"block\"\n~~~\n\n\
+         ## Mail {#mail authority=system}\n\nNo.\n\n~~~rule\non = [\"tool_call\"]\nwhen = 'pii(\"email\")'\n\
+         action = \"redact\"\n~~~\n",
+    );
+    let context = Input::request("clean up");
+    let mut stream = guard.stream(&context).unwrap();
+    stream.tool_call(0, "a", "search");
+    assert_eq!(stream.push(Channel::ToolCall(0), br#"{"q": "a}b \"#).released, []);
+    let released = stream.push(Channel::ToolCall(0), br#"" c"}"#).released;
+    assert_eq!(released, [(Channel::ToolCall(0), r#"{"q": "a}b \" c"}"#.to_string())]);
+    assert_eq!(
+        stream.push(Channel::ToolCall(3), b"{\"to\": \"ann@exam").released,
+        [],
+        "a call nobody declared"
+    );
+    let released = stream.push(Channel::ToolCall(3), b"ple.com\"}").released;
+    assert_eq!(released, [(Channel::ToolCall(3), "{\"to\": \"[email]\"}".to_string())]);
+    stream.tool_call(4, "b", "noop");
+    stream.push(Channel::ToolCall(4), b"");
+    stream.tool_call(5, "c", "shell");
+    let step = stream.push(Channel::ToolCall(5), br#"{"cmd": "rm -rf /"}"#);
+    assert!(step.stopped && step.released.is_empty());
+    assert_eq!(stream.finish().released, []);
+
+    let mut stream = guard.stream(&context).unwrap();
+    stream.tool_call(0, "a", "noop");
+    assert_eq!(stream.finish().released, [(Channel::ToolCall(0), String::new())]);
+}
+
+#[test]
+fn time_ends_a_wait_where_the_policy_says_so() {
+    let text = policy(["flag", "flag", "flag", "flag", "redact", "flag"], 4096, "release");
+    let guard = compiled(&text.replace("hold_chars = 4096", "hold_chars = 4096\nhold_ms = 20"));
+    let mut stream = guard.stream(&Input::request("hello")).unwrap();
+    let text = "the secret word is fine. ";
+    let first = stream.push(Channel::Text, text.as_bytes());
+    assert_eq!(first.released, [(Channel::Text, "the ".to_string())], "a second one would make it a finding");
+    std::thread::sleep(Duration::from_millis(25));
+    assert_eq!(stream.push(Channel::Text, b"").released, [(Channel::Text, text[4..].to_string())]);
+    stream.push(Channel::Text, b"and the secret word again ");
+    let end = stream.finish();
+    assert_eq!(end.verdict.action, Action::Redact);
+    assert!(end.verdict.failures.iter().any(|it| it.reason == "released_before"));
 }

@@ -21,6 +21,27 @@ fn main() {
     for name in ["hundred", "default", "constitution", "model-spec"] {
         row(name, &guard(name));
     }
+    println!();
+    println!("| stream of 10 MB, default policy | time for a megabyte | most bytes in memory |");
+    println!("| --- | --- | --- |");
+    let default = guard("default");
+    long("prose", &default, &prose(10_000_000));
+    long("one word", &default, &"x".repeat(10_000_000));
+    long("redacted keys", &default, &"AKIAQ2W3E4R5T6Y7U2I3 is the key. ".repeat(300_000));
+}
+
+/// Streams ten megabytes: the time for a megabyte, and the most that was held.
+fn long(what: &str, guard: &Guard, text: &str) {
+    let Ok(mut stream) = guard.stream(&Input::request("Tell me more.")) else { return };
+    let started = Instant::now();
+    let mut most = 0;
+    for chunk in text.as_bytes().chunks(4096) {
+        black_box(stream.push(Channel::Text, chunk));
+        most = most.max(stream.held());
+    }
+    black_box(stream.finish());
+    let seconds = started.elapsed().as_secs_f64() / (text.len() as f64 / 1e6);
+    println!("| {what} | {:.0} ms | {most} |", seconds * 1e3);
 }
 
 fn row(name: &str, guard: &Guard) {
