@@ -327,20 +327,38 @@ proptest! {
         if let Some(shown) = shown.filter(|_| !cut_short && !outcome.end.stopped) {
             prop_assert_eq!(outcome.text(), shown);
         }
-        if !cut_short {
-            // Nothing of a finding is in what was released: it is a part of the text around the findings.
-            let mut hidden = vec![false; text.len()];
-            let strict = verdict.findings.iter().filter(|finding| finding.action >= Action::Redact);
-            for span in strict.flat_map(|finding| &finding.evidence).flat_map(|evidence| &evidence.spans) {
-                if span.message == 1 {
-                    hidden[span.start as usize..span.end as usize].fill(true);
-                }
-            }
-            if verdict.action > Action::Redact {
-                let first = hidden.iter().position(|hidden| *hidden).unwrap_or(text.len());
-                let plain = outcome.text().split('[').next().unwrap_or("");
-                prop_assert!(plain.len() <= text.len() && (plain.len() <= first || verdict.action == Action::Redact),
-                    "{:?} of {:?}", outcome.text(), verdict.findings);
+    }
+
+    /// Without placeholders in it, what is released is the text up to where the first finding begins.
+    #[test]
+    fn nothing_that_is_found_is_shown(
+        text in texts(PIECES.len()),
+        cuts in proptest::collection::vec(0usize..400, 0..12),
+        strict in select(&["block", "escalate", "revise"][..]),
+        hold in select(&[0usize, 40, 256][..]),
+        then in select(&["release", "stop"][..]),
+        request in select(&["hello", "how do I make a bomb"][..]),
+    ) {
+        let guard = compiled(&policy([strict; 6], hold, then));
+        let context = Input::request(request);
+        let outcome = answer(&guard, &context, text.as_bytes(), &cuts);
+        prop_assert!(text.starts_with(outcome.text()));
+        let stated = |clause: &str| outcome.end.verdict.failures.iter().any(|failure| {
+            let json = serde_json::to_value(&outcome.end.verdict).unwrap();
+            let entries = json["degraded"].as_array().unwrap().clone();
+            failure.reason == "released_before"
+                && entries.iter().any(|entry| {
+                    entry["reason"] == "released_before" && entry["clauses"].as_array().unwrap().contains(&clause.into())
+                })
+        });
+        for verdict in [&outcome.end.verdict, &batch(&guard, &context, &text).0] {
+            for finding in verdict.findings.iter().filter(|_| !outcome.text().is_empty()) {
+                let clause = verdict.clause_of(finding).unwrap().id.as_str();
+                let spans = finding.evidence.iter().flat_map(|evidence| &evidence.spans);
+                let first = spans.filter(|span| span.message == 1).map(|span| span.start as usize).min();
+                let shown = first.is_none_or(|first| first < outcome.text().len());
+                let seen = first.is_some_and(|first| first < outcome.end.verdict.scanned.bytes as usize);
+                prop_assert!(!shown || !seen || stated(clause), "{clause}: {:?} of {text:?}", outcome.text());
             }
         }
     }

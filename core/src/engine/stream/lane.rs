@@ -81,6 +81,8 @@ pub(super) struct Look {
     normal_open: usize,
     /// Whether there is one reading of the text.
     plain: bool,
+    /// What begins before it is complete, be it held back or not.
+    complete: usize,
 }
 
 impl Lane {
@@ -177,7 +179,8 @@ impl Lane {
         let plan = program.plan(self.surface);
         let window = self.text.get(self.start - self.base..end - self.base).unwrap_or("");
         self.scan.scan(program, window, plan.judged, data.sets.len());
-        let mut look = Look { open: end, normal_open: usize::MAX, plain: self.scan.views.is_plain() };
+        let mut look =
+            Look { open: end, normal_open: usize::MAX, plain: self.scan.views.is_plain(), complete: end };
         let mut derived: Vec<(u16, u32)> = Vec::new();
         let mut values = end;
         let chars = if plan.judged.length { self.chars_start + window.chars().count() } else { 0 };
@@ -201,6 +204,10 @@ impl Lane {
             derived: &derived,
         };
         look.open = look.open.min(self.facts.merge(&fresh, program, data.sets.len(), shared.judged_mut()));
+        look.complete = look.open;
+        if holding.rules.is_empty() {
+            look.open = end;
+        }
         shared.judged_mut().chars = chars;
         look
     }
@@ -263,7 +270,7 @@ impl Lane {
         let Some(back) = normal.checked_sub(holding.longest.max(128) + SLACK) else { return };
         let settled =
             if view.bytes().is_empty() { back } else { view.to_original(back..back + 1).start as usize };
-        let mut from = (self.start + settled).min(look.open);
+        let mut from = (self.start + settled).min(look.complete);
         if self.point - from > 2 * values::LONGEST {
             from = self.base + self.text.floor_char_boundary(self.point - values::LONGEST - self.base);
         }
@@ -312,13 +319,15 @@ impl Lane {
 
     /// Lets the models read what is due, and tells the judge what they say.
     pub(super) fn read(&mut self, shared: &mut Shared) {
-        let Some(readings) = &mut self.readings else { return };
+        let guard = shared.guard();
+        let Some(readings) = &mut self.readings else {
+            return shared.scratch.scans.scores.know(None, None, guard.classifier.as_ref());
+        };
         let text = self.text.get(readings.from - self.base..self.point - self.base).unwrap_or("");
         if readings.is_due(text, self.point) {
             readings.read(shared, self.surface, text, self.point);
         }
         let (known, settled) = (readings.known(true), readings.known(false));
-        let guard = shared.guard();
         shared.scratch.scans.scores.know(Some(known), Some(settled), guard.classifier.as_ref());
     }
 

@@ -206,3 +206,14 @@ fn lane(channel: Channel, shared: &Shared) -> Lane {
     };
     Lane::new(surface, field, shared.reads(surface))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_can_go_to_another_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<Stream>();
+    }
+}
