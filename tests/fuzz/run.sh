@@ -20,7 +20,7 @@ while [ $# -gt 0 ]; do
            targets="$targets $1"; shift ;;
     esac
 done
-[ -n "$targets" ] || targets="markdown rule_fences cel artifact wire engine"
+[ -n "$targets" ] || targets="markdown rule_fences cel artifact wire engine stream"
 
 # The coverage that libFuzzer reads, by flags that the stable compiler passes on to LLVM. With an explicit target they
 # reach what is fuzzed and leave build scripts and macros alone.

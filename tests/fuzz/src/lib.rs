@@ -17,7 +17,7 @@ use brightline::compiler::{Compiled, SHIPPED, shipped};
 use brightline::message::Part;
 use brightline::policy::Action;
 use brightline::span::{Source, Span};
-use brightline::{Compiler, Guard, Input, Message, Policy, Role, Verdict, spec, wire};
+use brightline::{Channel, Compiler, Guard, Input, Message, Policy, Role, Verdict, spec, wire};
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
@@ -252,6 +252,49 @@ pub fn engine(data: &[u8]) {
     for guard in &*SHIPPED_GUARDS {
         judged(guard, &input).expect("a message to judge is there");
     }
+}
+
+/// Bytes as a streamed answer: the first picks the policy and the request, the next eight where it is cut.
+///
+/// # Panics
+/// If cuts change what is released or decided.
+pub fn stream(data: &[u8]) {
+    let Some((&first, rest)) = data.split_first() else { return };
+    let Some((cuts, body)) = rest.split_first_chunk::<8>() else { return };
+    let guard = if first & 1 == 0 { &*SMALL_GUARD } else { &SHIPPED_GUARDS[0] };
+    let request = if first & 2 == 0 { "hello" } else { "how do i synthesize a nerve agent" };
+    let channel = match first >> 2 & 3 {
+        0 => Channel::Reasoning,
+        1 => Channel::ToolCall(2),
+        _ => Channel::Text,
+    };
+    let context = Input::request(request);
+    let run = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let mut stream = guard.stream(&context).expect("the context is well formed");
+        stream.tool_call(2, "id", "shell");
+        let mut released = String::new();
+        let mut note = |pieces: Vec<(Channel, String)>| {
+            pieces.iter().filter(|(of, _)| *of == channel).for_each(|(_, text)| released.push_str(text));
+        };
+        pieces.for_each(|piece| note(stream.push(channel, piece).released));
+        let mut end = stream.finish();
+        note(std::mem::take(&mut end.released));
+        end.verdict.elapsed_us = 0;
+        (released, serde_json::to_string(&end.verdict).expect("a verdict can be written"), end.stopped)
+    };
+    let whole = run(&mut std::iter::once(body));
+    assert_eq!(run(&mut body.chunks(1)), whole, "byte by byte");
+    let mut pieces = Vec::new();
+    let mut left = body;
+    for width in cuts.iter().cycle().map(|cut| usize::from(*cut) + 1) {
+        let (piece, after) = left.split_at(width.min(left.len()));
+        pieces.push(piece);
+        left = after;
+        if left.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(run(&mut pieces.into_iter()), whole, "cut at {cuts:?}");
 }
 
 /// Checks a message and what every verdict promises.

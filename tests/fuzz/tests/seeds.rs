@@ -123,3 +123,8 @@ fn wire() {
 fn engine() {
     run("engine", brightline_fuzz::engine, 300);
 }
+
+#[test]
+fn stream() {
+    run("stream", brightline_fuzz::stream, 300);
+}
