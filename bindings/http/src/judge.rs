@@ -139,28 +139,40 @@ impl Exchange {
             .map_err(|_| Failure::NotJudged)
     }
 
-    /// Judges one message.
+    /// Judges messages of a conversation, one after the other, and gives the conversation back. Stops after the first that
+    /// goes no further.
     pub(crate) async fn check(
         self: &Arc<Self>,
-        input: Arc<Input<'static>>,
-        target: usize,
-        choice: Option<u32>,
-    ) -> Result<Verdict, Failure> {
-        let bytes = input.messages.get(target).map_or(0, conversation::len);
+        mut input: Input<'static>,
+        targets: Vec<usize>,
+    ) -> Result<(Input<'static>, Vec<(usize, Verdict)>), Failure> {
+        let bytes = targets.iter().filter_map(|at| input.messages.get(*at)).map(conversation::len).sum();
         let exchange = self.clone();
-        self.work(bytes, move || exchange.check_now(&input, target, choice)).await?
+        self.work(bytes, move || {
+            let mut verdicts = Vec::new();
+            for target in targets {
+                let verdict = exchange.check_now(&mut input, target, None)?;
+                let refused = Outcome::of(verdict.action) == Outcome::Refuse;
+                verdicts.push((target, verdict));
+                if refused {
+                    break;
+                }
+            }
+            Ok((input, verdicts))
+        })
+        .await?
     }
 
     /// Judges one message on this thread.
     pub(crate) fn check_now(
         &self,
-        input: &Input<'_>,
+        input: &mut Input<'_>,
         target: usize,
         choice: Option<u32>,
     ) -> Result<Verdict, Failure> {
-        let input = Input { target: Some(target), ..input.clone() };
-        let verdict = self.loaded.guard.check(&input).map_err(|_| Failure::NotJudged)?;
-        self.decided(Some(&input), &verdict, choice);
+        input.target = Some(target);
+        let verdict = self.loaded.guard.check(input).map_err(|_| Failure::NotJudged)?;
+        self.decided(Some(input), &verdict, choice);
         Ok(verdict)
     }
 
