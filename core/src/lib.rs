@@ -62,7 +62,7 @@ pub mod wire;
 
 pub use classifier::Models;
 pub use compiler::Compiler;
-pub use engine::{Guard, GuardOptions};
+pub use engine::{Channel, End, Guard, GuardOptions, Step, Stream};
 pub use message::{Input, Message, Role};
 pub use policy::{Action, Policy, Settings};
 pub use verdict::Verdict;

@@ -145,6 +145,24 @@ pub struct Message<'a> {
     pub parts: Vec<Part<'a>>,
 }
 
+impl Part<'_> {
+    fn to_static(&self) -> Part<'static> {
+        match self {
+            Self::Text { text, at } => Part::Text { text: owned(text), at: *at },
+            Self::Reasoning { text, at } => Part::Reasoning { text: owned(text), at: *at },
+            Self::ToolCall { name, arguments, at } => {
+                Part::ToolCall { name: owned(name), arguments: owned(arguments), at: *at }
+            }
+            Self::ToolResult { text, at } => Part::ToolResult { text: owned(text), at: *at },
+            Self::Unjudged { kind, at } => Part::Unjudged { kind: owned(kind), at: *at },
+        }
+    }
+}
+
+fn owned(text: &Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.to_string())
+}
+
 impl<'a> Message<'a> {
     /// A message of one piece of text.
     pub fn text(role: Role, text: impl Into<Cow<'a, str>>) -> Self {
@@ -187,6 +205,23 @@ impl<'a> Input<'a> {
     pub fn exchange(request: impl Into<Cow<'a, str>>, response: impl Into<Cow<'a, str>>) -> Self {
         let messages = vec![Message::text(Role::User, request), Message::text(Role::Assistant, response)];
         Self { messages, ..Self::default() }
+    }
+
+    /// The same input with texts of its own.
+    pub(crate) fn to_static(&self) -> Input<'static> {
+        let message = |message: &Message<'_>| Message {
+            role: message.role,
+            parts: message.parts.iter().map(Part::to_static).collect(),
+        };
+        Input {
+            id: self.id.as_ref().map(owned),
+            system: self.system.as_ref().map(owned),
+            messages: self.messages.iter().map(message).collect(),
+            target: self.target,
+            settings: self.settings.clone(),
+            tags: self.tags.iter().map(owned).collect(),
+            signals: self.signals.iter().map(|(name, value)| (owned(name), *value)).collect(),
+        }
     }
 
     /// The text under a span of evidence; `None` where it does not lie in this conversation.

@@ -17,6 +17,7 @@ mod redact;
 mod scan;
 pub(crate) mod scores;
 pub mod secrets;
+mod stream;
 #[cfg(test)]
 mod testdata;
 pub(crate) mod text;
@@ -25,3 +26,4 @@ pub mod views;
 
 pub use guard::{CheckError, Guard, GuardError, GuardOptions};
 pub use provenance::Provenance;
+pub use stream::{Channel, End, Step, Stream};

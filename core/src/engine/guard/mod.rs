@@ -187,6 +187,10 @@ impl Guard {
         if let Some(settings) = &input.settings {
             settings.check_request().map_err(|error| CheckError::Settings(error.to_string()))?;
         }
+        Ok(self.timed(input, at, message, started))
+    }
+
+    fn timed(&self, input: &Input<'_>, at: usize, message: &Message<'_>, started: Instant) -> Verdict {
         let mut scratch = self.0.pool.lock().pop().unwrap_or_default();
         let mut verdict = self.0.check(input, at, message, &mut scratch);
         if scratch.scans.held() <= MAX_POOLED_TEXT {
@@ -196,7 +200,14 @@ impl Guard {
             }
         }
         verdict.elapsed_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Ok(verdict)
+        verdict
+    }
+
+    /// Judges the last message of an input that is known to be well formed.
+    pub(in super::super) fn judged(&self, input: &Input<'_>) -> Verdict {
+        let empty = Message { role: crate::message::Role::Assistant, parts: Vec::new() };
+        let (at, message) = input.judged().unwrap_or((0, &empty));
+        self.timed(input, at, message, Instant::now())
     }
 
     /// Whether the rules of one clause match the message, whatever is in force: what an example of the clause asks.
