@@ -22,11 +22,11 @@ use std::sync::{Arc, OnceLock};
 pub const MAX_CLAUSES: usize = 1_000;
 
 /// Upper bounds of the time spent judging, in seconds: from rules alone to the full model on a long text.
-const JUDGING: [f64; 16] = [
-    5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 1.0,
-];
+const JUDGING: [f64; 16] =
+    [5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 1.0];
 /// Upper bounds of the time of a whole exchange, in seconds: most of it is the model's that answers.
-const EXCHANGE: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+const EXCHANGE: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Request {
@@ -188,25 +188,76 @@ impl Metrics {
         registry.register("requests", "Exchanges that ended, by endpoint and status", self.requests.clone());
         registry.register("failures", "Exchanges that failed, by kind of failure", self.failures.clone());
         let (exchange, overhead) = (self.exchange.clone(), self.overhead.clone());
-        registry.register_with_unit("exchange", "From the first byte in to the last byte out", Unit::Seconds, exchange);
-        registry.register_with_unit("overhead", "Time an exchange spent being judged", Unit::Seconds, overhead);
-        registry.register("exchanges_open", "Exchanges that have begun and not ended", self.in_flight.clone());
+        registry.register_with_unit(
+            "exchange",
+            "From the first byte in to the last byte out",
+            Unit::Seconds,
+            exchange,
+        );
+        registry.register_with_unit(
+            "overhead",
+            "Time an exchange spent being judged",
+            Unit::Seconds,
+            overhead,
+        );
+        registry.register(
+            "exchanges_open",
+            "Exchanges that have begun and not ended",
+            self.in_flight.clone(),
+        );
         registry.register("decisions", "Verdicts, by surface and action", self.decisions.clone());
         registry.register("findings", "Verdicts that name a clause", self.findings.clone());
         let judging = self.judging.clone();
-        registry.register_with_unit("check", "Time of one check, by the last tier that was asked", Unit::Seconds, judging);
-        registry.register("degraded_checks", "Verdicts that a missing or failed detector limits", self.degraded.clone());
-        registry.register("unverified_checks", "Verdicts on texts unlike those that were measured", self.unverified.clone());
+        registry.register_with_unit(
+            "check",
+            "Time of one check, by the last tier that was asked",
+            Unit::Seconds,
+            judging,
+        );
+        registry.register(
+            "degraded_checks",
+            "Verdicts that a missing or failed detector limits",
+            self.degraded.clone(),
+        );
+        registry.register(
+            "unverified_checks",
+            "Verdicts on texts unlike those that were measured",
+            self.unverified.clone(),
+        );
         registry.register("streams_open", "Streams that are being judged", self.streams.clone());
         registry.register("held_characters", "Characters that open streams hold back", self.held.clone());
         registry.register("reloads", "Attempts to reload a policy, by outcome", self.reloads.clone());
-        registry.register("policy_refused", "1 while the newest state of the files is refused", self.refused.clone());
+        registry.register(
+            "policy_refused",
+            "1 while the newest state of the files is refused",
+            self.refused.clone(),
+        );
         registry.register("policy", "1 for the policy in force", self.in_force.clone());
-        registry.register("shadow_judged", "Decisions compared with the shadow policy", self.shadow_judged.clone());
-        registry.register("shadow_shed", "Decisions not compared with the shadow policy", self.shadow_shed.clone());
-        registry.register("shadow_actions", "Decisions whose action the shadow policy changes", self.shadow_actions.clone());
-        registry.register("shadow_clauses", "Findings the shadow policy adds or removes", self.shadow_clauses.clone());
-        registry.register("log_lines_lost", "Lines dropped because nobody read the log", self.log_lines_lost.clone());
+        registry.register(
+            "shadow_judged",
+            "Decisions compared with the shadow policy",
+            self.shadow_judged.clone(),
+        );
+        registry.register(
+            "shadow_shed",
+            "Decisions not compared with the shadow policy",
+            self.shadow_shed.clone(),
+        );
+        registry.register(
+            "shadow_actions",
+            "Decisions whose action the shadow policy changes",
+            self.shadow_actions.clone(),
+        );
+        registry.register(
+            "shadow_clauses",
+            "Findings the shadow policy adds or removes",
+            self.shadow_clauses.clone(),
+        );
+        registry.register(
+            "log_lines_lost",
+            "Lines dropped because nobody read the log",
+            self.log_lines_lost.clone(),
+        );
         registry.register_collector(Box::new(Outside { audit: Arc::clone(&self.audit) }));
     }
 
@@ -220,6 +271,8 @@ impl Metrics {
 
     /// Shows how an audit log is doing.
     pub(super) fn watch(&self, audit: Audit) {
+        let reason = "not_recorded";
+        audit.count_lost(self.degraded.get_or_create_owned(&Reason { reason }));
         // A process has one log.
         let _ = self.audit.set(audit);
     }
@@ -244,11 +297,6 @@ impl Metrics {
         if let Some(reason) = verdict.unverified {
             self.unverified.get_or_create(&Reason { reason }).inc();
         }
-    }
-
-    /// A decision that could not be written to the audit log.
-    pub(super) fn unrecorded(&self) {
-        self.degraded.get_or_create(&Reason { reason: "not_recorded" }).inc();
     }
 
     pub(super) fn ended(&self, ended: &Ended<'_>) {
@@ -281,7 +329,7 @@ impl Metrics {
             }
         }
         for clause in &clauses.live {
-            self.findings.get_or_create(&Clause { clause: clause.clone() });
+            drop(self.findings.get_or_create(&Clause { clause: clause.clone() }));
         }
         clauses.shown.retain(|shown| shown.role != role_label || !self.in_force.remove(shown));
         let shown = InForce {
@@ -369,7 +417,8 @@ impl Collector for Outside {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             gauge("tasks", "Tasks that are alive", runtime.metrics().num_alive_tasks())?;
         }
-        let Some(AuditStatus { queued, written, lost, failing, .. }) = self.audit.get().map(Audit::status) else {
+        let Some(AuditStatus { queued, written, lost, failing, .. }) = self.audit.get().map(Audit::status)
+        else {
             return Ok(());
         };
         gauge("audit_queued", "Decisions that wait to be written to the audit log", queued)?;

@@ -6,13 +6,12 @@
 //! The answer to a client is on its way before the shadow policy sees the message. A full queue sheds decisions, and the
 //! metrics say how many.
 
+use super::Decision;
 use super::live::Live;
 use super::metrics::{Metrics, clauses_of, degraded};
-use super::Decision;
 use brightline::message::{Part, Surface};
-use brightline::{Action, Input, Message, Verdict};
+use brightline::{Action, Input, Verdict};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -108,7 +107,7 @@ impl Shadow {
             return self.metrics.shed("queue");
         }
         let job = Job {
-            input: owned(input),
+            input: input.to_static(),
             bytes,
             exchange: decision.exchange.to_string(),
             endpoint: decision.endpoint,
@@ -180,34 +179,4 @@ fn size(input: &Input<'_>) -> usize {
     };
     let text: usize = input.messages.iter().flat_map(|message| &message.parts).map(part).sum();
     text + input.system.as_ref().map_or(0, |system| system.len())
-}
-
-/// The input with text of its own.
-fn owned(input: &Input<'_>) -> Input<'static> {
-    fn own(text: &Cow<'_, str>) -> Cow<'static, str> {
-        Cow::Owned(text.to_string())
-    }
-    let part = |part: &Part<'_>| match part {
-        Part::Text { text, at } => Part::Text { text: own(text), at: *at },
-        Part::Reasoning { text, at } => Part::Reasoning { text: own(text), at: *at },
-        Part::ToolResult { text, at } => Part::ToolResult { text: own(text), at: *at },
-        Part::ToolCall { name, arguments, at } => {
-            Part::ToolCall { name: own(name), arguments: own(arguments), at: *at }
-        }
-        Part::Unjudged { kind, at } => Part::Unjudged { kind: own(kind), at: *at },
-        _ => Part::Unjudged { kind: Cow::Borrowed("unknown"), at: 0 },
-    };
-    let message = |message: &Message<'_>| Message {
-        role: message.role,
-        parts: message.parts.iter().map(part).collect(),
-    };
-    Input {
-        id: None,
-        system: input.system.as_ref().map(own),
-        messages: input.messages.iter().map(message).collect(),
-        target: input.target,
-        settings: input.settings.clone(),
-        tags: input.tags.iter().map(own).collect(),
-        signals: input.signals.iter().map(|(name, value)| (own(name), *value)).collect(),
-    }
 }

@@ -24,7 +24,9 @@ pub enum OpenError {
     #[error("the audit log `{0}` is in use by another process: a chain has one writer")]
     InUse(PathBuf),
     /// Its last line is not one that can be continued.
-    #[error("the last line of the audit log `{path}` does not verify: {flaw}; move the file away to begin a new chain")]
+    #[error(
+        "the last line of the audit log `{path}` does not verify: {flaw}; move the file away to begin a new chain"
+    )]
     Broken {
         /// The file.
         path: PathBuf,
@@ -54,8 +56,7 @@ impl LogFile {
     /// Opens or creates the file, locks it, and finds where its chain stands. A torn last line is moved to a file beside it.
     pub(super) fn open(path: &Path) -> Result<(Self, Chain, Option<Torn>), OpenError> {
         let fail = |error| OpenError::File { path: path.to_path_buf(), error };
-        let mut file =
-            File::options().read(true).append(true).create(true).open(path).map_err(fail)?;
+        let mut file = File::options().read(true).append(true).create(true).open(path).map_err(fail)?;
         file.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => OpenError::InUse(path.to_path_buf()),
             TryLockError::Error(error) => fail(error),

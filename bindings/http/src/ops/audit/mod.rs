@@ -23,11 +23,12 @@ pub use file::OpenError;
 
 use super::Decision;
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 use record::Record;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -98,6 +99,17 @@ struct State {
     lost: AtomicU64,
     failing: AtomicBool,
     stopping: AtomicBool,
+    /// Lost decisions count as degraded checks, too.
+    degraded: OnceLock<Counter>,
+}
+
+impl State {
+    fn lose(&self, decisions: u64) {
+        self.lost.fetch_add(decisions, Ordering::Relaxed);
+        if let Some(degraded) = self.degraded.get() {
+            degraded.inc_by(decisions);
+        }
+    }
 }
 
 /// What the writer is told.
@@ -175,6 +187,12 @@ impl Audit {
         }
     }
 
+    /// Counts lost decisions in a metric as well.
+    pub(super) fn count_lost(&self, counter: Counter) {
+        // An observer does so once.
+        let _ = self.0.state.degraded.set(counter);
+    }
+
     /// How the log is doing.
     pub fn status(&self) -> AuditStatus {
         let Inner { options, slots, state, .. } = &*self.0;
@@ -199,12 +217,18 @@ impl Audit {
     }
 }
 
+impl std::fmt::Debug for Audit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Audit({})", self.0.options.path.display())
+    }
+}
+
 impl Inner {
     /// Whether the writer still takes lines; where it does not, the line is lost.
     fn send(&self, line: Line) -> bool {
         let sent = self.queue.send(Message::Line(line)).is_ok();
         if !sent {
-            self.state.lost.fetch_add(1, Ordering::Relaxed);
+            self.state.lose(1);
         }
         sent
     }
@@ -265,7 +289,7 @@ impl Receipt {
                 let slots = Arc::clone(&waiting.inner.slots);
                 let slot = tokio::time::timeout(wait, slots.acquire_owned()).await;
                 let (Ok(Ok(slot)), Some(mut line)) = (slot, waiting.line.take()) else {
-                    waiting.inner.state.lost.fetch_add(1, Ordering::Relaxed);
+                    waiting.inner.state.lose(1);
                     return if required { Err(Unrecorded) } else { Ok(()) };
                 };
                 line.slot = Some(slot);
@@ -290,7 +314,7 @@ async fn acknowledged(written: oneshot::Receiver<()>, wait: Duration) -> Result<
 impl Drop for Waiting {
     fn drop(&mut self) {
         if self.line.take().is_some() {
-            self.inner.state.lost.fetch_add(1, Ordering::Relaxed);
+            self.inner.state.lose(1);
         }
     }
 }

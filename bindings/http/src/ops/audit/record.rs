@@ -58,8 +58,18 @@ const MAX_ID_BYTES: usize = 128;
 
 /// Types of content blocks that are written by name; a caller may write anything there.
 const KINDS: [&str; 12] = [
-    "audio", "document", "file", "image", "image_url", "input_audio", "input_file", "input_image",
-    "redacted_thinking", "search_result", "video", "video_url",
+    "audio",
+    "document",
+    "file",
+    "image",
+    "image_url",
+    "input_audio",
+    "input_file",
+    "input_image",
+    "redacted_thinking",
+    "search_result",
+    "video",
+    "video_url",
 ];
 
 /// The verdict without anything that callers wrote.

@@ -203,9 +203,12 @@ impl Writer {
     fn give_up(self, messages: &Receiver<Message>) {
         let queued = messages.try_iter().filter(|message| matches!(message, Message::Line(_))).count();
         let lost = (self.lines.len() + queued) as u64;
-        self.state.lost.fetch_add(lost, Ordering::Relaxed);
+        self.state.lose(lost);
         if lost > 0 {
-            tracing::error!(decisions = lost, "the process stops and these decisions are not in the audit log");
+            tracing::error!(
+                decisions = lost,
+                "the process stops and these decisions are not in the audit log"
+            );
         }
     }
 }

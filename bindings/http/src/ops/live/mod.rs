@@ -10,8 +10,8 @@ mod watch;
 
 pub use source::{Refused, Source};
 
-use super::clock::rfc3339;
 use super::Role;
+use super::clock::rfc3339;
 use super::metrics::Metrics;
 use brightline::{Guard, Models, Settings};
 use parking_lot::RwLock;
@@ -85,7 +85,8 @@ impl Live {
         let (reloads, commands) = channel();
         let mut watch = Watch::default();
         watch.read(state);
-        let reloader = Reloader { shared: Arc::clone(&shared), source, settings, role, metrics, watch, files };
+        let reloader =
+            Reloader { shared: Arc::clone(&shared), source, settings, role, metrics, watch, files };
         std::thread::Builder::new()
             .name("reload".into())
             .spawn(move || reloader.run(&commands, every))
@@ -128,8 +129,7 @@ impl Live {
             "generation": loaded.generation,
         });
         if let (Some(models), Some(out)) = (loaded.guard.models(), status.as_object_mut()) {
-            let models =
-                json!({"name": models.name(), "version": models.version(), "hash": models.hash()});
+            let models = json!({"name": models.name(), "version": models.version(), "hash": models.hash()});
             out.insert("model".into(), models);
         }
         if let (Some((at, refused)), Some(out)) =

@@ -108,16 +108,15 @@ impl Source {
         };
         match loaded.filter(unchanged) {
             Some(models) => Ok(models.clone()),
-            None => {
-                Models::load_with(folder, self.backend).map_err(|error| Refused::from(error.to_string()))
-            }
+            None => Models::load_with(folder, self.backend).map_err(|error| Refused::from(error.to_string())),
         }
     }
 
     fn settings(&self) -> Result<Settings, Refused> {
         let Some(path) = &self.settings else { return Ok(Settings::default()) };
         let shown = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read `{shown}`: {error}"))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| format!("cannot read `{shown}`: {error}"))?;
         Ok(Settings::from_toml(&text).map_err(|error| format!("`{shown}`: {error}"))?)
     }
 }
