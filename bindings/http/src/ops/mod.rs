@@ -1,6 +1,19 @@
 //! What a running gateway keeps and tells: the policy in force, and what was decided.
+//!
+//! ```text
+//! files --live--> Guard --(the gateway judges)--> Decision --Observer--> metrics, audit log, logs, traces, shadow policy
+//! ```
 
+pub mod audit;
+mod clock;
 pub mod live;
+pub mod metrics;
+mod observer;
+pub mod probes;
+pub mod shadow;
+pub mod telemetry;
+
+pub use observer::{Observer, StreamMeter};
 
 use brightline::{Input, Verdict};
 use live::Loaded;
@@ -38,14 +51,21 @@ pub struct Ended<'a> {
     pub judging: Duration,
 }
 
-/// Told of every decision and every end of an exchange. One place for all surfaces and endpoints.
-#[derive(Default)]
-pub struct Observer {}
+/// What a policy is loaded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Its verdicts are acted on.
+    Live,
+    /// Its verdicts are compared with those of the live one.
+    Shadow,
+}
 
-impl Observer {
-    /// A verdict was reached.
-    pub fn decided(&self, _decision: &Decision<'_>) {}
-
-    /// An exchange is over, however it went.
-    pub fn ended(&self, _ended: &Ended<'_>) {}
+impl Role {
+    /// The word for it in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Shadow => "shadow",
+        }
+    }
 }

@@ -194,6 +194,8 @@ impl Stream {
     /// How many bytes of the message the stream holds.
     pub fn held(&self) -> usize {
         let held = |held: &Held| held.text.len() + held.decoder.held();
-        held(&self.text) + held(&self.reasoning) + self.calls.iter().map(|it| held(&it.arguments)).sum::<usize>()
+        held(&self.text)
+            + held(&self.reasoning)
+            + self.calls.iter().map(|it| held(&it.arguments)).sum::<usize>()
     }
 }

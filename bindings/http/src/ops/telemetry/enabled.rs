@@ -1,0 +1,202 @@
+//! Export over OTLP/HTTP, set up by OpenTelemetry's environment variables.
+//!
+//! Spans and events go through the SDK's bounded queues; a collector that is slow or gone costs spans, never time.
+
+use super::names::{Attribute, EVENT, GUARDRAIL_RESULT, SPAN, Subject, Value};
+use super::trace::{Context as Place, Trace};
+use crate::ops::{Decision, Ended};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider, Severity};
+use opentelemetry::trace::{
+    Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
+    Tracer, TracerProvider,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{ExporterBuildError, LogExporter, SpanExporter, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use std::time::{Duration, SystemTime};
+
+/// The name under which spans and events are exported, where `OTEL_SERVICE_NAME` gives no other.
+const SERVICE: &str = "brightline";
+/// How long the last spans may take when the process ends.
+const CLOSING: Duration = Duration::from_secs(5);
+/// How much of a collector's answer is read.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// Exports traces and events.
+pub struct Exporter {
+    tracer: SdkTracer,
+    logger: SdkLogger,
+    spans: SdkTracerProvider,
+    events: SdkLoggerProvider,
+}
+
+/// The span of an exchange.
+pub struct Span(opentelemetry_sdk::trace::Span);
+
+/// Why nothing is exported although it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExporterError {
+    /// The environment holds something that cannot be used.
+    #[error("cannot export traces: {0}")]
+    Build(#[from] ExporterBuildError),
+    /// There is nothing to run requests on.
+    #[error("cannot export traces outside of a runtime: {0}")]
+    Runtime(#[from] tokio::runtime::TryCurrentError),
+}
+
+impl Exporter {
+    /// `None` where the environment names no collector. Call it on the runtime that is to send.
+    ///
+    /// # Errors
+    /// If the environment holds something that cannot be used.
+    pub fn from_env() -> Result<Option<Self>, ExporterError> {
+        let named = std::env::vars_os().any(|(name, value)| {
+            let name = name.to_string_lossy();
+            name.starts_with("OTEL_EXPORTER_OTLP_") && name.ends_with("ENDPOINT") && !value.is_empty()
+        });
+        if !named {
+            return Ok(None);
+        }
+        let client = Sender::new()?;
+        let spans = SpanExporter::builder().with_http().with_http_client(client.clone()).build()?;
+        let events = LogExporter::builder().with_http().with_http_client(client).build()?;
+        let mut resource = Resource::builder();
+        if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
+            resource = resource.with_service_name(SERVICE);
+        }
+        let resource =
+            resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).build();
+        let spans =
+            SdkTracerProvider::builder().with_batch_exporter(spans).with_resource(resource.clone()).build();
+        let events = SdkLoggerProvider::builder().with_batch_exporter(events).with_resource(resource).build();
+        let (tracer, logger) = (spans.tracer(SERVICE), events.logger(SERVICE));
+        Ok(Some(Self { tracer, logger, spans, events }))
+    }
+
+    pub(crate) fn began(&self, endpoint: &'static str, parent: Trace) -> Span {
+        let parent = match parent.context() {
+            Some(place) => Context::new().with_remote_span_context(span_context(place, true)),
+            None => Context::new(),
+        };
+        let builder = self.tracer.span_builder(endpoint).with_kind(SpanKind::Server);
+        Span(self.tracer.build_with_context(builder, &parent))
+    }
+
+    pub(crate) fn decided(&self, decision: &Decision<'_>, trace: Trace) {
+        let findings = &decision.verdict.findings;
+        if findings.is_empty() {
+            self.event(&Subject { decision, finding: None }, trace);
+        }
+        for finding in findings {
+            self.event(&Subject { decision, finding: Some(finding) }, trace);
+        }
+    }
+
+    fn event(&self, subject: &Subject<'_>, trace: Trace) {
+        let mut record = self.logger.create_log_record();
+        record.set_event_name(GUARDRAIL_RESULT);
+        record.set_timestamp(SystemTime::now());
+        record.set_severity_number(Severity::Info);
+        if let Some(place) = trace.context() {
+            let context = span_context(place, false);
+            record.set_trace_context(context.trace_id(), context.span_id(), Some(context.trace_flags()));
+        }
+        for (name, value) in values(EVENT, subject) {
+            let value = match value {
+                Value::Text(text) => AnyValue::String(text.into()),
+                Value::Number(number) => AnyValue::Double(number),
+                Value::Whole(number) => AnyValue::Int(number),
+            };
+            record.add_attribute(name, value);
+        }
+        self.logger.emit(record);
+    }
+
+    pub(crate) fn ended(&self, ended: &Ended<'_>, span: Span) {
+        let Span(mut span) = span;
+        for (name, value) in values(SPAN, ended) {
+            span.set_attribute(match value {
+                Value::Text(text) => KeyValue::new(name, text),
+                Value::Number(number) => KeyValue::new(name, number),
+                Value::Whole(number) => KeyValue::new(name, number),
+            });
+        }
+        if ended.status >= 500 {
+            span.set_status(Status::error(ended.failure.unwrap_or_default()));
+        }
+        span.end();
+    }
+
+    pub(crate) fn close(&self) {
+        for closed in [self.spans.shutdown_with_timeout(CLOSING), self.events.shutdown_with_timeout(CLOSING)]
+        {
+            if let Err(error) = closed {
+                tracing::warn!(%error, "the last traces may not have been exported");
+            }
+        }
+    }
+}
+
+impl Span {
+    pub(crate) fn context(&self) -> Place {
+        let context = self.0.span_context();
+        Place {
+            trace: context.trace_id().to_bytes(),
+            span: context.span_id().to_bytes(),
+            flags: context.trace_flags().to_u8(),
+        }
+    }
+}
+
+fn span_context(place: Place, remote: bool) -> SpanContext {
+    SpanContext::new(
+        TraceId::from_bytes(place.trace),
+        SpanId::from_bytes(place.span),
+        TraceFlags::new(place.flags),
+        remote,
+        TraceState::NONE,
+    )
+}
+
+fn values<T>(attributes: &[Attribute<T>], of: &T) -> impl Iterator<Item = (&'static str, Value)> {
+    attributes.iter().filter_map(move |attribute| Some((attribute.name, (attribute.value)(of)?)))
+}
+
+/// Sends requests on the gateway's runtime: the SDK's own threads have none.
+#[derive(Clone, Debug)]
+struct Sender {
+    client:
+        Client<hyper_rustls::HttpsConnector<hyper_util::client::legacy::connect::HttpConnector>, Full<Bytes>>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Sender {
+    fn new() -> Result<Self, tokio::runtime::TryCurrentError> {
+        let runtime = tokio::runtime::Handle::try_current()?;
+        let connector =
+            HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
+        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), runtime })
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Sender {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let client = self.client.clone();
+        let answer = self.runtime.spawn(async move {
+            let answer = client.request(request.map(Full::new)).await?;
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
+            Ok::<_, HttpError>(Response::from_parts(head, body))
+        });
+        answer.await?
+    }
+}
