@@ -1,8 +1,8 @@
 //! What of a conversation is judged.
 
 use crate::config::Judged;
-use brightline::message::{Part, Role};
 use brightline::Message;
+use brightline::message::{Part, Role};
 
 /// How many bytes of text a message holds.
 pub(crate) fn len(message: &Message<'_>) -> usize {

@@ -167,7 +167,11 @@ impl Chain {
     pub(crate) fn close(mut self, flow: &mut Flow) -> Vec<Shown> {
         let rest = flow.close(&mut self.run);
         let mut shown = self.spread(&rest);
-        shown.extend(self.waiting.iter().map(|block| Shown { block: *block, text: String::new(), last: true }));
+        shown.extend(self.waiting.iter().map(|block| Shown {
+            block: *block,
+            text: String::new(),
+            last: true,
+        }));
         shown
     }
 

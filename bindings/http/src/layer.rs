@@ -92,6 +92,7 @@ impl<S> Service<Request<Body>> for GuardService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
     S::Future: Send,
+    S::Error: Send,
 {
     type Response = Response<Body>;
     type Error = S::Error;
@@ -122,9 +123,11 @@ async fn serve<S>(
     inner: S,
 ) -> Result<Response<Body>, S::Error>
 where
-    S: Service<Request<Body>, Response = Response<Body>>,
+    S: Service<Request<Body>, Response = Response<Body>> + Send,
+    S::Future: Send,
+    S::Error: Send,
 {
-    let exchange = judge.begin(api.path());
+    let exchange = judge.begin(api.path(), request.headers());
     let mut response = match ask(&exchange, api, request).await {
         Ok(Next::Answer(response)) => response,
         Err(failure) => failed(&exchange, api, &failure),
@@ -231,6 +234,7 @@ async fn ask(exchange: &Arc<Exchange>, api: Api, request: Request<Body>) -> Resu
     for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::EXPECT, header::RANGE] {
         headers.remove(name);
     }
+    exchange.trace.write(headers);
     // What arrives encoded must be decoded before it can be judged; an upstream may still do so.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(header::CONTENT_LENGTH, body.len().into());
@@ -289,13 +293,7 @@ fn refuse_redaction(mut verdict: Verdict) -> Verdict {
     verdict
 }
 
-fn refused(
-    exchange: &Arc<Exchange>,
-    api: Api,
-    asked: &Asked,
-    seen: &Seen,
-    text: &str,
-) -> Response<Body> {
+fn refused(exchange: &Arc<Exchange>, api: Api, asked: &Asked, seen: &Seen, text: &str) -> Response<Body> {
     let (model, usage) = (asked.model.as_str(), asked.usage);
     let refused = Refused { exchange, model, text, extension: seen.extension(), usage };
     exchange.ends(200, None);
@@ -320,6 +318,11 @@ pub(crate) fn json_response(status: StatusCode, json: &serde_json::Value) -> Res
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// A failure outside the chat APIs.
+pub(crate) fn failure_response(anthropic: bool, failure: &Failure) -> Response<Body> {
+    json_response(failure.status(), &crate::api::error(anthropic, failure))
 }
 
 fn failed(exchange: &Exchange, api: Api, failure: &Failure) -> Response<Body> {

@@ -28,7 +28,9 @@ pub struct Upstream {
 
 /// Why an address cannot be an upstream.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is no address of an upstream: expected `http://host` or `https://host`, with a path before `/v1` at most")]
+#[error(
+    "`{0}` is no address of an upstream: expected `http://host` or `https://host`, with a path before `/v1` at most"
+)]
 pub struct UpstreamError(String);
 
 /// Connections are kept this long without use.
@@ -46,7 +48,10 @@ impl Upstream {
         let (Some(scheme), Some(authority)) = (uri.scheme().cloned(), uri.authority().cloned()) else {
             return Err(wrong());
         };
-        if !["http", "https"].contains(&scheme.as_str()) || uri.query().is_some() || authority.as_str().contains('@') {
+        if !["http", "https"].contains(&scheme.as_str())
+            || uri.query().is_some()
+            || authority.as_str().contains('@')
+        {
             return Err(wrong());
         }
         let path = uri.path().trim_end_matches('/');
@@ -55,7 +60,11 @@ impl Upstream {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(config.deadlines.connect));
-        let https = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(tcp);
+        let https = HttpsConnectorBuilder::new()
+            .with_webpki_roots()
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(KEPT)
             .pool_timer(TokioTimer::new())
@@ -171,7 +180,9 @@ mod tests {
     #[test]
     fn hop_by_hop_headers_stay_on_their_connection() {
         let mut headers = HeaderMap::new();
-        for (name, value) in [("connection", "close, x-mine"), ("x-mine", "1"), ("te", "trailers"), ("authorization", "k")] {
+        for (name, value) in
+            [("connection", "close, x-mine"), ("x-mine", "1"), ("te", "trailers"), ("authorization", "k")]
+        {
             headers.insert(name, value.parse().unwrap());
         }
         hop_by_hop(&mut headers);

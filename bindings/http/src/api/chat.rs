@@ -100,9 +100,9 @@ pub(super) fn redact(json: &mut Value, at: usize, redaction: &Redaction) -> bool
         // What is spoken cannot be redacted.
         (Field::Content, Some(TRANSCRIPT)) => false,
         (Field::Reasoning, Some(REASONING)) if message.get("reasoning").is_some_and(Value::is_string) => {
-            message.as_object_mut().map(|message| {
-                message.insert("reasoning".to_string(), redaction.text.clone().into())
-            });
+            message
+                .as_object_mut()
+                .map(|message| message.insert("reasoning".to_string(), redaction.text.clone().into()));
             true
         }
         _ => place::replace(message, redaction),

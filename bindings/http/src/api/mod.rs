@@ -1,9 +1,9 @@
 //! The three chat APIs: where their requests and answers hold text, and how each says that something was refused.
 
-mod chat;
-mod messages;
+pub(crate) mod chat;
+pub(crate) mod messages;
 mod place;
-mod responses;
+pub(crate) mod responses;
 
 use crate::config::Judged;
 use crate::conversation::targets;
@@ -80,8 +80,9 @@ impl Api {
 
     /// Reads a request.
     pub(crate) fn read(self, body: &[u8], context: Option<&str>, judged: Judged) -> Result<Asked, Failure> {
-        let mut json: Value = serde_json::from_slice(body)
-            .map_err(|error| Failure::invalid("", format!("not JSON, at line {} column {}", error.line(), error.column())))?;
+        let mut json: Value = serde_json::from_slice(body).map_err(|error| {
+            Failure::invalid("", format!("not JSON, at line {} column {}", error.line(), error.column()))
+        })?;
         if !json.is_object() {
             return Err(Failure::invalid("", "expected an object"));
         }
@@ -117,7 +118,11 @@ impl Api {
     }
 
     /// Reads an answer, and takes out of it what holds words nobody can judge.
-    pub(crate) fn answers(self, json: &mut Value, withheld: &mut Vec<String>) -> Result<Vec<Answer>, Failure> {
+    pub(crate) fn answers(
+        self,
+        json: &mut Value,
+        withheld: &mut Vec<String>,
+    ) -> Result<Vec<Answer>, Failure> {
         match self {
             Self::Chat => chat::answers(json, withheld),
             Self::Responses => responses::answers(json, withheld),
@@ -182,7 +187,8 @@ pub(crate) fn error(anthropic: bool, failure: &Failure) -> Value {
         json!({"type": "error", "error": {"type": kind, "message": message}})
     } else {
         let kind = if status < 500 { "invalid_request_error" } else { "server_error" };
-        let error = json!({"message": message, "type": kind, "param": failure.param(), "code": failure.kind()});
+        let error =
+            json!({"message": message, "type": kind, "param": failure.param(), "code": failure.kind()});
         json!({"error": error})
     }
 }
@@ -215,7 +221,9 @@ pub(crate) fn extension<'a>(
 }
 
 fn says_something(verdict: &Verdict) -> bool {
-    verdict.action > brightline::Action::Allow || !verdict.not_judged.is_empty() || !verdict.failures.is_empty()
+    verdict.action > brightline::Action::Allow
+        || !verdict.not_judged.is_empty()
+        || !verdict.failures.is_empty()
 }
 
 /// Puts the extension field into an object, where there is something to say.

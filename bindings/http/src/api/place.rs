@@ -20,7 +20,9 @@ pub(super) fn replace(message: &mut Value, redaction: &Redaction) -> bool {
                 _ => false,
             }
         }
-        (Field::Content, Some(at)) => block(message, at).is_some_and(|block| in_block(block, &redaction.text)),
+        (Field::Content, Some(at)) => {
+            block(message, at).is_some_and(|block| in_block(block, &redaction.text))
+        }
         (Field::Reasoning, None) => {
             message.get_mut("reasoning_content").is_some_and(|place| set(place, &redaction.text))
         }

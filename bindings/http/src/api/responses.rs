@@ -102,7 +102,8 @@ pub(super) fn answers(json: &mut Value, withheld: &mut Vec<String>) -> Result<Ve
 pub(crate) fn read(item: &mut Value, index: u32, withheld: &mut Vec<String>) -> Option<Vec<Part<'static>>> {
     let kind = item.get("type").and_then(Value::as_str).unwrap_or_default().to_string();
     let base = index.saturating_mul(ITEM);
-    let text = |item: &Value, key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
+    let text =
+        |item: &Value, key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
     let path = format!("output.{kind}");
     let mut parts = Vec::new();
     match kind.as_str() {
@@ -138,10 +139,18 @@ pub(crate) fn read(item: &mut Value, index: u32, withheld: &mut Vec<String>) -> 
         "mcp_call" => {
             let (name, arguments) = (text(item, "name").into(), text(item, "arguments").into());
             parts.push(Part::ToolCall { name, arguments, at: base });
-            parts.push(Part::ToolResult { text: item.get("output").map(words).unwrap_or_default().into(), at: Some(base) });
+            parts.push(Part::ToolResult {
+                text: item.get("output").map(words).unwrap_or_default().into(),
+                at: Some(base),
+            });
         }
         "image_generation_call" => {
-            withhold(item.as_object_mut()?, &["result", "revised_prompt", "action", "size", "quality", "background", "output_format"], &path, withheld);
+            withhold(
+                item.as_object_mut()?,
+                &["result", "revised_prompt", "action", "size", "quality", "background", "output_format"],
+                &path,
+                withheld,
+            );
             parts.push(Part::Unjudged { kind: kind.into(), at: base });
             parts.push(Part::Text { text: text(item, "revised_prompt").into(), at: Some(base) });
         }
@@ -279,7 +288,7 @@ pub(crate) fn refused_item_events(item: &Value, index: u64, text: &str) -> Vec<V
     let mut begun = item.clone();
     begun["status"] = "in_progress".into();
     begun["content"] = json!([]);
-    let mut part = |kind: &str, key: &str, value: Value| {
+    let part = |kind: &str, key: &str, value: Value| {
         let mut event = json!({"type": kind, "item_id": id, "output_index": index, "content_index": 0});
         event[key] = value;
         event

@@ -89,7 +89,15 @@ impl Relay {
             Api::Messages => Box::new(messages::Events::new(setup)),
         };
         let reader = Reader::new(exchange.config().limits.event_bytes);
-        Self(State::Idle(Box::new(Work { api, upstream, decoder, reader, protocol, exchange, out: Vec::new() })))
+        Self(State::Idle(Box::new(Work {
+            api,
+            upstream,
+            decoder,
+            reader,
+            protocol,
+            exchange,
+            out: Vec::new(),
+        })))
     }
 }
 
@@ -156,7 +164,8 @@ impl Work {
         if found.is_empty() && !ended {
             return Ok(());
         }
-        let bytes = found.iter().map(|it| if let Found::Event(event) = it { event.data.len() } else { 0 }).sum();
+        let bytes =
+            found.iter().map(|it| if let Found::Event(event) = it { event.data.len() } else { 0 }).sum();
         let mut protocol = std::mem::replace(&mut self.protocol, Box::new(Gone(self.api, false)));
         let (protocol, out, result) = self
             .exchange

@@ -311,7 +311,8 @@ impl Events {
         match json.get("type").and_then(Value::as_str) {
             Some("response.content_part.done") => {
                 let inner = index(json, "content_index");
-                let kind = if json["part"]["type"] == "reasoning_text" { Kind::Reasoning } else { Kind::Content };
+                let kind =
+                    if json["part"]["type"] == "reasoning_text" { Kind::Reasoning } else { Kind::Content };
                 repeat_part(&mut json["part"], shown(kind, inner).unwrap_or_default());
             }
             Some("response.reasoning_summary_part.done") => {
@@ -440,15 +441,17 @@ impl Events {
             item["status"] = "incomplete".into();
             if item["type"] == "message" {
                 let parts = texts.iter().filter(|it| it.0 == Kind::Content);
-                item["content"] = parts
-                    .map(|it| json!({"type": "output_text", "text": it.1, "annotations": []}))
-                    .collect();
+                item["content"] =
+                    parts.map(|it| json!({"type": "output_text", "text": it.1, "annotations": []})).collect();
             }
             if let Some((_, text)) = texts.iter().find(|it| it.0 == Kind::Call) {
                 set_call(&mut item, text);
             }
             // No text of the upstream has this index: the item is told as it stands here.
-            self.write(out, json!({"type": "response.output_item.done", "output_index": u64::MAX, "item": item}));
+            self.write(
+                out,
+                json!({"type": "response.output_item.done", "output_index": u64::MAX, "item": item}),
+            );
         }
         let item = responses::refused_item(&self.flow.exchange().id, &text);
         let at = self.output.len() as u64;
