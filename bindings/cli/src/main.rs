@@ -7,6 +7,8 @@ mod inspect;
 mod lint;
 mod output;
 mod score;
+#[cfg(feature = "serve")]
+mod serve;
 mod test;
 
 use args::{Cli, Command};
@@ -64,6 +66,8 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Test(args) => test::run(args),
         Command::Score(args) => score::run(args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(args),
     };
     match result {
         Ok(outcome) => outcome.into(),
