@@ -58,8 +58,8 @@ async fn a_blocked_request_never_leaves() {
     );
     assert_eq!(choice["finish_reason"], "content_filter");
     assert_eq!(chat.header("x-brightline-action"), Some("block"));
-    assert_eq!(chat.header("x-brightline-clauses"), Some("lantern"));
-    assert_eq!(chat.json()["brightline"]["request"][0]["findings"][0]["clause"], "lantern");
+    assert_eq!(chat.header("x-brightline-clauses"), Some("unsaid"));
+    assert_eq!(chat.json()["brightline"]["request"][0]["findings"][0]["clause"], "unsaid");
     assert!(!chat.body.contains("azure"));
 
     let messages = client::post(&gateway, "/v1/messages", &user("the azure lantern")).await;
@@ -188,7 +188,7 @@ async fn answers_are_judged_before_the_client_sees_them() {
     assert_eq!(json["choices"][2]["message"]["content"], "[email]");
     assert_eq!(json["usage"]["total_tokens"], 1);
     assert_eq!(json["brightline"]["withheld"], json!(["note", "choices.message.aside"]));
-    assert_eq!(answer.header("x-brightline-clauses"), Some("addresses,lantern,lever"));
+    assert_eq!(answer.header("x-brightline-clauses"), Some("addresses,lever,unsaid"));
 }
 
 #[tokio::test]

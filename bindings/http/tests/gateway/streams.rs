@@ -94,7 +94,7 @@ async fn chat_stops_before_what_is_blocked() {
     assert_eq!(answer.joined("/choices/0/delta/refusal"), "That stays unsaid.");
     assert_eq!(answer.joined("/choices/0/finish_reason"), "content_filter");
     let last = answer.events().pop().unwrap();
-    assert_eq!(last["brightline"]["response"][0]["findings"][0]["clause"], "lantern");
+    assert_eq!(last["brightline"]["response"][0]["findings"][0]["clause"], "unsaid");
     assert!(answer.body.ends_with("data: [DONE]\n\n"));
 }
 
