@@ -178,9 +178,8 @@ impl Chain {
         let mut shown = Vec::new();
         for (at, piece) in text.split(BREAK).enumerate() {
             if at > 0 {
-                if let Some(block) = self.waiting.pop_front() {
-                    shown.push(Shown { block, text: String::new(), last: true });
-                }
+                let ended = self.waiting.pop_front();
+                shown.extend(ended.map(|block| Shown { block, text: String::new(), last: true }));
             }
             if let (Some(block), false) = (self.waiting.front(), piece.is_empty()) {
                 shown.push(Shown { block: *block, text: piece.to_string(), last: false });

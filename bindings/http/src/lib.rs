@@ -18,6 +18,8 @@ mod decode;
 mod failure;
 mod fields;
 mod flow;
+
+mod json;
 mod judge;
 mod layer;
 pub mod ops;

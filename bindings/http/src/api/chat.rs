@@ -3,6 +3,7 @@
 use super::{Answer, Refused, listed, place};
 use crate::failure::Failure;
 use crate::fields::{withhold, words};
+use crate::json::Json;
 use crate::sse;
 use brightline::message::Part;
 use brightline::verdict::{Field, Redaction};
@@ -154,7 +155,7 @@ pub(super) fn refusal_events(refused: &Refused<'_>) -> Vec<u8> {
     let mut chunks = vec![chunk(json!([{"index": 0, "delta": delta, "finish_reason": null}])), last];
     if refused.usage {
         let mut usage = chunk(json!([]));
-        usage["usage"] = json!({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0});
+        usage.put("usage", json!({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}));
         chunks.push(usage);
     }
     let mut out = Vec::new();

@@ -74,7 +74,10 @@ pub(super) fn arguments(message: &mut Value, at: u32, text: &str) -> bool {
     let call = match calls {
         Some(len) if at < len => {
             let call = message.get_mut("tool_calls").and_then(|calls| calls.get_mut(at));
-            call.map(|call| if call.get("function").is_some() { &mut call["function"] } else { call })
+            call.and_then(|call| {
+                let nested = call.get("function").is_some();
+                if nested { call.get_mut("function") } else { Some(call) }
+            })
         }
         _ if calls.unwrap_or(0) == at && message.get("function_call").is_some() => {
             message.get_mut("function_call")

@@ -3,6 +3,7 @@
 use super::{Answer, Refused, place};
 use crate::failure::Failure;
 use crate::fields::{holds_text, withhold, words};
+use crate::json::Json;
 use crate::sse;
 use brightline::message::{Part, Role};
 use brightline::verdict::{Field, Redaction};
@@ -38,7 +39,7 @@ fn message(item: &Value) -> Value {
         "custom_tool_call" => {
             json!({"role": "assistant", "tool_calls": [{"name": field("name"), "arguments": field("input")}]})
         }
-        _ if kind.ends_with("_output") && (item["output"].is_string() || item["output"].is_array()) => {
+        _ if kind.ends_with("_output") && (item.at("output").is_string() || item.at("output").is_array()) => {
             json!({"role": "tool", "content": field("output")})
         }
         _ if kind.ends_with("_output") => json!({"role": "tool", "content": words(item)}),
@@ -182,11 +183,11 @@ pub(crate) fn redact(json: &mut Value, redaction: &Redaction) -> bool {
         Field::Content if inside >= ANNOTATIONS => {
             let block = item.pointer_mut(&format!("/content/{}", inside - ANNOTATIONS));
             block.is_some_and(|block| {
-                block["annotations"] = json!([]);
+                block.put("annotations", json!([]));
                 true
             })
         }
-        Field::Content if item["type"] == "message" => {
+        Field::Content if item.kind() == "message" => {
             let Some(block) = item.pointer_mut(&format!("/content/{inside}")) else { return false };
             if let Some(fields) = block.as_object_mut() {
                 fields.remove("logprobs");
@@ -194,13 +195,13 @@ pub(crate) fn redact(json: &mut Value, redaction: &Redaction) -> bool {
             let key = if block.get("refusal").is_some() { "refusal" } else { "text" };
             put(block.get_mut(key))
         }
-        Field::Content if item["type"] == "image_generation_call" => put(item.get_mut("revised_prompt")),
+        Field::Content if item.kind() == "image_generation_call" => put(item.get_mut("revised_prompt")),
         Field::Reasoning if inside >= CONTENT => {
             put(item.pointer_mut(&format!("/content/{}/text", inside - CONTENT)))
         }
         Field::Reasoning => put(item.pointer_mut(&format!("/summary/{inside}/text"))),
-        Field::ToolCalls if item["type"] == "custom_tool_call" => put(item.get_mut("input")),
-        Field::ToolCalls if item["type"] == "function_call" || item["type"] == "mcp_call" => {
+        Field::ToolCalls if item.kind() == "custom_tool_call" => put(item.get_mut("input")),
+        Field::ToolCalls if item.kind() == "function_call" || item.kind() == "mcp_call" => {
             place::arguments(item, 0, &redaction.text)
         }
         _ => false,
@@ -261,7 +262,7 @@ fn usage() -> Value {
 pub(super) fn refusal(refused: &Refused<'_>) -> Value {
     let mut json = envelope(refused);
     refuse(&mut json, refused.text);
-    json["usage"] = usage();
+    json.put("usage", usage());
     super::extend(&mut json, refused.extension.clone());
     json
 }
@@ -276,7 +277,7 @@ pub(super) fn refusal_events(refused: &Refused<'_>) -> Vec<u8> {
     events.push(json!({"type": "response.completed", "response": refusal(refused)}));
     let mut out = Vec::new();
     for (number, mut event) in events.into_iter().enumerate() {
-        event["sequence_number"] = number.into();
+        event.put("sequence_number", number);
         sse::write(&mut out, event.get("type").and_then(Value::as_str), &event.to_string());
     }
     out
@@ -284,13 +285,13 @@ pub(super) fn refusal_events(refused: &Refused<'_>) -> Vec<u8> {
 
 /// The events that tell of the message that refuses.
 pub(crate) fn refused_item_events(item: &Value, index: u64, text: &str) -> Vec<Value> {
-    let id = &item["id"];
+    let id = item.at("id");
     let mut begun = item.clone();
-    begun["status"] = "in_progress".into();
-    begun["content"] = json!([]);
+    begun.put("status", "in_progress");
+    begun.put("content", json!([]));
     let part = |kind: &str, key: &str, value: Value| {
         let mut event = json!({"type": kind, "item_id": id, "output_index": index, "content_index": 0});
-        event[key] = value;
+        event.put(key, value);
         event
     };
     vec![

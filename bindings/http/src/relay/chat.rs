@@ -239,12 +239,12 @@ impl Choice {
             };
             shown.push(one("refusal", self.flow.push(run, &text)));
         }
-        if let Some(annotations) = delta.remove("annotations").filter(|it| !it.is_null()) {
-            if self.flow.words(&annotations)? {
-                let mut delta = Map::new();
-                delta.insert("annotations".to_string(), annotations);
-                shown.push(delta);
-            }
+        if let Some(annotations) = delta.remove("annotations").filter(|it| !it.is_null())
+            && self.flow.words(&annotations)?
+        {
+            let mut delta = Map::new();
+            delta.insert("annotations".to_string(), annotations);
+            shown.push(delta);
         }
         match delta.remove("tool_calls") {
             None | Some(Value::Null) => {}

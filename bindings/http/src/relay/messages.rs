@@ -5,6 +5,7 @@ use crate::api::{self, Api, messages};
 use crate::failure::Failure;
 use crate::fields::{holds_text, withhold};
 use crate::flow::{Chain, Flow, Run, Shown};
+use crate::json::Json;
 use crate::sse::{self, Event};
 use brightline::Channel;
 use serde_json::{Map, Value, json};
@@ -117,8 +118,8 @@ impl Events {
                 let text = |key: &str| content.get(key).and_then(Value::as_str).unwrap_or_default();
                 let mut run = self.flow.open_call(text("id"), text("name"))?;
                 // Arguments that come whole are told like those that come in pieces.
-                let whole = content["input"].take();
-                content["input"] = json!({});
+                let whole = content.pull("input");
+                content.put("input", json!({}));
                 if whole.as_object().is_some_and(|input| !input.is_empty()) {
                     block.ready = self.flow.push(&mut run, &whole.to_string());
                 }
@@ -134,7 +135,7 @@ impl Events {
         };
         // The text that a block may begin with is told like any other.
         let first = content.get(delta.1).and_then(Value::as_str).unwrap_or_default().to_string();
-        content[delta.1] = "".into();
+        content.put(delta.1, "");
         let fields = content.as_object_mut().ok_or(FORM)?;
         withhold(fields, &["text", "thinking"], "content_block", &mut self.withheld);
         fields.remove("signature");
@@ -187,17 +188,17 @@ impl Events {
             }
             "text_delta" | "thinking_delta" => return Err(FORM),
             "signature_delta" => {
-                let signature = json["delta"].take();
+                let signature = json.pull("delta");
                 self.after(number, signature);
             }
             "citations_delta" => {
-                let citation = json["delta"].take();
-                if self.flow.words(&citation["citation"])? {
+                let citation = json.pull("delta");
+                if self.flow.words(citation.at("citation"))? {
                     self.after(number, citation);
                 }
             }
-            _ if !holds_text(&json["delta"]) => {
-                let delta = json["delta"].take();
+            _ if !holds_text(json.at("delta")) => {
+                let delta = json.pull("delta");
                 self.after(number, delta);
             }
             _ => {
@@ -219,11 +220,9 @@ impl Events {
     fn stop(&mut self, json: &Value) {
         let index = json.get("index").and_then(Value::as_u64);
         let number = index.and_then(|index| self.known.get(&index).copied());
-        if self.call.as_ref().is_some_and(|(_, at)| Some(*at) == number) {
-            if let Some((mut run, block)) = self.call.take() {
-                let text = self.flow.close(&mut run);
-                self.show(vec![Shown { block, text, last: true }]);
-            }
+        if let Some((mut run, block)) = self.call.take_if(|(_, at)| Some(*at) == number) {
+            let text = self.flow.close(&mut run);
+            self.show(vec![Shown { block, text, last: true }]);
         }
     }
 
@@ -262,8 +261,9 @@ impl Events {
                 break;
             }
             for delta in block.after.drain(..) {
-                let signed = delta["type"] == "signature_delta";
-                if !refused && !(signed && block.bytes.0 != block.bytes.1) {
+                let signed = delta.kind() == "signature_delta";
+                let changed = block.bytes.0 != block.bytes.1;
+                if !refused && (!signed || !changed) {
                     tell(out, delta);
                 }
             }

@@ -66,9 +66,11 @@ pub(crate) struct Relay(State);
 
 enum State {
     Idle(Box<Work>),
-    Busy(Pin<Box<dyn Future<Output = Option<(Bytes, Box<Work>)>> + Send>>),
+    Busy(Next),
     Over,
 }
+
+type Next = Pin<Box<dyn Future<Output = Option<(Bytes, Box<Work>)>> + Send>>;
 
 struct Work {
     api: Api,

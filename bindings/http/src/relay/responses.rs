@@ -8,6 +8,7 @@ use crate::api::{self, Api, responses};
 use crate::failure::Failure;
 use crate::fields::{holds_text, withhold};
 use crate::flow::{Chain, Flow, Run, Shown};
+use crate::json::Json;
 use crate::sse::{self, Event};
 use brightline::Channel;
 use serde_json::{Value, json};
@@ -23,6 +24,8 @@ pub(super) struct Events {
     /// The texts, in the order in which they began.
     texts: HashMap<Place, Text>,
     order: Vec<Place>,
+    /// Annotations that passed, by the indexes of item and content.
+    annotations: HashMap<(u64, u64), Vec<Value>>,
     /// Items by the upstream's index: the name of the tool it calls, where it does.
     items: HashMap<u64, Item>,
     /// The item that the client was told of last, while it has not ended.
@@ -117,6 +120,7 @@ impl Events {
             call: None,
             texts: HashMap::new(),
             order: Vec::new(),
+            annotations: HashMap::new(),
             items: HashMap::new(),
             open: None,
             output: Vec::new(),
@@ -217,16 +221,11 @@ impl Events {
             return Ok(());
         }
         let mut delta = json!({"type": stem, "item_id": json["item_id"], "output_index": place.0});
-        match kind {
-            Kind::Content => {
-                delta[inner] = place.2.into();
-                delta["logprobs"] = json!([]);
-            }
-            Kind::Call => {}
-            _ => delta[inner] = place.2.into(),
+        if kind != Kind::Call {
+            delta.put(inner, place.2);
         }
-        if stem == "response.refusal" {
-            delta.as_object_mut().map(|fields| fields.remove("logprobs"));
+        if stem == "response.output_text" {
+            delta.put("logprobs", json!([]));
         }
         self.begin(place, delta)?;
         if !ended {
@@ -253,14 +252,14 @@ impl Events {
             // Whatever it begins with comes again in pieces.
             for key in ["content", "summary"] {
                 if item.get(key).is_some_and(Value::is_array) {
-                    item[key] = json!([]);
+                    item.put(key, json!([]));
                 }
             }
         }
         let mut bare = item.clone();
         set_call(&mut bare, "");
         let passes = responses::read(&mut bare, 0, &mut self.withheld).is_some();
-        json["item"] = bare;
+        json.put("item", bare);
         if !passes {
             state.withheld = true;
         } else if matches!(kind.as_str(), "message" | "reasoning") {
@@ -308,31 +307,31 @@ impl Events {
     fn repeat(&self, json: &mut Value) {
         let at = index(json, "output_index");
         let shown = |kind, inner| self.texts.get(&(at, kind, inner)).map(|text| text.shown.clone());
-        match json.get("type").and_then(Value::as_str) {
-            Some("response.content_part.done") => {
+        let notes = |inner| self.annotations.get(&(at, inner)).cloned().unwrap_or_default();
+        match json.kind() {
+            "response.content_part.done" => {
                 let inner = index(json, "content_index");
-                let kind =
-                    if json["part"]["type"] == "reasoning_text" { Kind::Reasoning } else { Kind::Content };
-                repeat_part(&mut json["part"], shown(kind, inner).unwrap_or_default());
+                let reasons = json.at("part").kind() == "reasoning_text";
+                let kind = if reasons { Kind::Reasoning } else { Kind::Content };
+                repeat_part(json, shown(kind, inner).unwrap_or_default(), notes(inner));
             }
-            Some("response.reasoning_summary_part.done") => {
+            "response.reasoning_summary_part.done" => {
                 let inner = index(json, "summary_index");
-                repeat_part(&mut json["part"], shown(Kind::Summary, inner).unwrap_or_default());
+                repeat_part(json, shown(Kind::Summary, inner).unwrap_or_default(), Vec::new());
             }
-            Some("response.output_item.done") => {
-                let item = &mut json["item"];
-                let kind = string(item, "type");
-                let content = if kind == "reasoning" { Kind::Reasoning } else { Kind::Content };
+            "response.output_item.done" => {
+                let Some(item) = json.get_mut("item") else { return };
+                let content = if item.kind() == "reasoning" { Kind::Reasoning } else { Kind::Content };
                 let told = self.order.iter().any(|place| place.0 == at);
                 for (key, kind) in [("content", content), ("summary", Kind::Summary)] {
-                    let Some(parts) = item.get_mut(key).and_then(Value::as_array_mut).filter(|_| told) else {
-                        continue;
-                    };
+                    let parts = item.get_mut(key).and_then(Value::as_array_mut).filter(|_| told);
+                    let Some(parts) = parts else { continue };
                     let mut inner = 0;
                     parts.retain_mut(|part| {
                         let text = shown(kind, inner);
+                        let told = text.map(|text| *part = part_of(part.kind(), text, notes(inner)));
                         inner += 1;
-                        text.map(|text| repeat_part(part, text)).is_some()
+                        told.is_some()
                     });
                 }
                 if let Some(text) = shown(Kind::Call, 0) {
@@ -348,16 +347,18 @@ impl Events {
         self.repeat(&mut json);
         let told = self.output.len();
         if json.get("output_index").is_some() {
-            json["output_index"] = told.into();
+            json.put("output_index", told);
         }
         match json.get("type").and_then(Value::as_str) {
-            Some("response.output_item.added") => self.open = Some(json["item"].clone()),
+            Some("response.output_item.added") => self.open = Some(json.at("item").clone()),
             Some("response.output_item.done") => {
                 self.open = None;
-                self.output.push(json["item"].clone());
+                self.output.push(json.at("item").clone());
             }
             Some("response.completed" | "response.incomplete" | "response.failed") => {
-                json["response"]["output"] = Value::Array(std::mem::take(&mut self.output));
+                if let Some(response) = json.get_mut("response") {
+                    response.put("output", std::mem::take(&mut self.output));
+                }
             }
             _ => {}
         }
@@ -365,7 +366,7 @@ impl Events {
     }
 
     fn number(&mut self, out: &mut Vec<u8>, mut json: Value) {
-        json["sequence_number"] = self.number.into();
+        json.put("sequence_number", self.number);
         self.number += 1;
         sse::write(out, json.get("type").and_then(Value::as_str), &json.to_string());
     }
@@ -389,8 +390,8 @@ impl Events {
                     let stem = string(&told.delta, "type");
                     let of = |ending: &str, key: &str, text: String| {
                         let mut event = told.delta.clone();
-                        event["type"] = format!("{stem}.{ending}").into();
-                        event[key] = text.into();
+                        event.put("type", format!("{stem}.{ending}"));
+                        event.put(key, text);
                         event
                     };
                     let ready = std::mem::take(&mut told.ready);
@@ -403,7 +404,7 @@ impl Events {
                         let whole = self.texts.get(&place).map(|text| text.shown.clone());
                         let mut event = of("done", field, whole.unwrap_or_default());
                         if stem == "response.function_call_arguments" {
-                            event["name"] = string_of(&self.items, place.0).into();
+                            event.put("name", string_of(&self.items, place.0));
                         }
                         events.push(event);
                         self.queue.pop_front();
@@ -438,11 +439,13 @@ impl Events {
             let at = self.order.last().map(|place| place.0);
             let texts = self.order.iter().filter(|place| Some(place.0) == at);
             let texts: Vec<_> = texts.filter_map(|it| Some((it.1, &self.texts.get(it)?.shown))).collect();
-            item["status"] = "incomplete".into();
-            if item["type"] == "message" {
+            item.put("status", "incomplete");
+            if item.kind() == "message" {
                 let parts = texts.iter().filter(|it| it.0 == Kind::Content);
-                item["content"] =
-                    parts.map(|it| json!({"type": "output_text", "text": it.1, "annotations": []})).collect();
+                item.put(
+                    "content",
+                    parts.map(|it| part_of("output_text", it.1.clone(), Vec::new())).collect::<Vec<_>>(),
+                );
             }
             if let Some((_, text)) = texts.iter().find(|it| it.0 == Kind::Call) {
                 set_call(&mut item, text);
@@ -459,14 +462,14 @@ impl Events {
         self.order.clear();
         for event in responses::refused_item_events(&item, at, &text) {
             // The parts of a refusal are not among the texts that events repeat.
-            if event["type"] == "response.content_part.done" {
+            if event.kind() == "response.content_part.done" {
                 self.number(out, event);
             } else {
                 self.write(out, event);
             }
         }
         let mut response = self.last_response.take();
-        response["status"] = "completed".into();
+        response.put("status", "completed");
         api::extend(&mut response, self.extension());
         self.write(out, json!({"type": "response.completed", "response": response}));
         self.done = true;
@@ -475,7 +478,7 @@ impl Events {
     fn response(&mut self, mut json: Value, last: bool) -> Result<(), Failure> {
         let response = json.get_mut("response").ok_or(FORM)?;
         withhold(response.as_object_mut().ok_or(FORM)?, &responses::TOP, "response", &mut self.withheld);
-        response["output"] = json!([]);
+        response.put("output", json!([]));
         if let Some(message) = response.pointer_mut("/error/message") {
             *message = "brightline: the upstream failed".into();
         }
@@ -485,7 +488,9 @@ impl Events {
             self.end_chain();
             self.end_call();
             let extension = self.extension();
-            api::extend(&mut json["response"], extension);
+            if let Some(response) = json.get_mut("response") {
+                api::extend(response, extension);
+            }
         }
         self.queue.push_back(Waiting::Event(json));
         Ok(())
@@ -505,13 +510,19 @@ fn string_of(items: &HashMap<u64, Item>, at: u64) -> String {
     items.get(&at).map(|item| item.name.clone()).unwrap_or_default()
 }
 
-fn repeat_part(part: &mut Value, text: String) {
-    if let Some(fields) = part.as_object_mut() {
-        let key = if fields.contains_key("refusal") { "refusal" } else { "text" };
-        fields.insert(key.to_string(), text.into());
-        if fields.contains_key("logprobs") {
-            fields.insert("logprobs".to_string(), json!([]));
-        }
+fn repeat_part(event: &mut Value, text: String, annotations: Vec<Value>) {
+    if let Some(part) = event.get_mut("part") {
+        *part = part_of(part.kind(), text, annotations);
+    }
+}
+
+/// A part as it was told, whatever else the upstream says of it.
+fn part_of(kind: &str, text: String, annotations: Vec<Value>) -> Value {
+    match kind {
+        "refusal" => json!({"type": kind, "refusal": text}),
+        "output_text" => json!({"type": kind, "text": text, "annotations": annotations, "logprobs": []}),
+        "summary_text" => json!({"type": kind, "text": text}),
+        _ => json!({"type": "reasoning_text", "text": text}),
     }
 }
 
@@ -532,18 +543,16 @@ impl Protocol for Events {
             "response.output_item.added" => self.item_added(json)?,
             "response.output_item.done" => self.item_done(json)?,
             "response.content_part.added" | "response.reasoning_summary_part.added" => {
-                repeat_part(&mut json["part"], String::new());
-                json["part"]["annotations"] = json!([]);
-                if json["part"]["type"] != "output_text" {
-                    json["part"].as_object_mut().map(|part| part.remove("annotations"));
-                }
+                repeat_part(&mut json, String::new(), Vec::new());
                 self.queue.push_back(Waiting::Event(json));
             }
             "response.content_part.done" | "response.reasoning_summary_part.done" => {
                 self.queue.push_back(Waiting::Event(json));
             }
             "response.output_text.annotation.added" => {
-                if self.flow.words(&json["annotation"])? {
+                if self.flow.words(json.at("annotation"))? {
+                    let place = (index(&json, "output_index"), index(&json, "content_index"));
+                    self.annotations.entry(place).or_default().push(json.at("annotation").clone());
                     self.queue.push_back(Waiting::Event(json));
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::serve;
 use crate::failure::Failure;
+use crate::json::Json;
 use crate::judge::{Exchange, Judge};
 use axum::body::Body;
 use axum::extract::State;
@@ -42,12 +43,13 @@ pub(crate) async fn batch(State(judge): State<Arc<Judge>>, request: Request<Body
             .work(body.len(), move || {
                 let judged = records.iter().enumerate().map(|(at, record)| {
                     verdict(&worker, record.get().as_bytes()).unwrap_or_else(|(id, error)| {
-                        let mut json = json!({"record": at, "error": {"message": error.message}});
+                        let mut about = json!({"message": error.message});
                         if !error.path.is_empty() {
-                            json["error"]["path"] = error.path.into();
+                            about.put("path", error.path);
                         }
+                        let mut json = json!({"record": at, "error": about});
                         if let Some(id) = id {
-                            json["id"] = id.into();
+                            json.put("id", id);
                         }
                         json
                     })

@@ -133,7 +133,7 @@ fn result(exchange: &Exchange, parts: Vec<Part<'static>>) -> Result<Value, Failu
         "category_scores": scores,
         "category_applied_input_types": applied,
     });
-    crate::api::extend(&mut result, extension["request"][0].clone());
+    crate::api::extend(&mut result, extension.pointer("/request/0").cloned().unwrap_or_default());
     Ok(result)
 }
 

@@ -1,6 +1,15 @@
 //! The gateway against an upstream that misbehaves, byte by byte.
 
 #![allow(unreachable_pub, reason = "the support modules serve examples and benchmarks as well")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    reason = "a test may panic"
+)]
 
 mod endpoints;
 mod faults;
