@@ -16,7 +16,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
-use opentelemetry_otlp::{ExporterBuildError, LogExporter, SpanExporter, WithHttpConfig};
+use opentelemetry_otlp::{ExporterBuildError, LogExporter, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
@@ -65,9 +65,26 @@ impl Exporter {
         if !named {
             return Ok(None);
         }
+        Self::build(None).map(Some)
+    }
+
+    /// Exports to this collector, such as `http://localhost:4318`.
+    ///
+    /// # Errors
+    /// As [`Exporter::from_env`].
+    pub fn to(collector: &str) -> Result<Self, ExporterError> {
+        Self::build(Some(collector.trim_end_matches('/')))
+    }
+
+    fn build(collector: Option<&str>) -> Result<Self, ExporterError> {
         let client = Sender::new()?;
-        let spans = SpanExporter::builder().with_http().with_http_client(client.clone()).build()?;
-        let events = LogExporter::builder().with_http().with_http_client(client).build()?;
+        let mut spans = SpanExporter::builder().with_http().with_http_client(client.clone());
+        let mut events = LogExporter::builder().with_http().with_http_client(client);
+        if let Some(collector) = collector {
+            spans = spans.with_endpoint(format!("{collector}/v1/traces"));
+            events = events.with_endpoint(format!("{collector}/v1/logs"));
+        }
+        let (spans, events) = (spans.build()?, events.build()?);
         let mut resource = Resource::builder();
         if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
             resource = resource.with_service_name(SERVICE);
@@ -78,7 +95,7 @@ impl Exporter {
             SdkTracerProvider::builder().with_batch_exporter(spans).with_resource(resource.clone()).build();
         let events = SdkLoggerProvider::builder().with_batch_exporter(events).with_resource(resource).build();
         let (tracer, logger) = (spans.tracer(SERVICE), events.logger(SERVICE));
-        Ok(Some(Self { tracer, logger, spans, events }))
+        Ok(Self { tracer, logger, spans, events })
     }
 
     pub(crate) fn began(&self, endpoint: &'static str, parent: Trace) -> Span {
@@ -109,20 +126,22 @@ impl Exporter {
             let context = span_context(place, false);
             record.set_trace_context(context.trace_id(), context.span_id(), Some(context.trace_flags()));
         }
-        for (name, value) in values(EVENT, subject) {
+        for attribute in EVENT {
+            let Some(value) = (attribute.value)(subject) else { continue };
             let value = match value {
                 Value::Text(text) => AnyValue::String(text.into()),
                 Value::Number(number) => AnyValue::Double(number),
                 Value::Whole(number) => AnyValue::Int(number),
             };
-            record.add_attribute(name, value);
+            record.add_attribute(attribute.name, value);
         }
         self.logger.emit(record);
     }
 
     pub(crate) fn ended(&self, ended: &Ended<'_>, span: Span) {
         let Span(mut span) = span;
-        for (name, value) in values(SPAN, ended) {
+        for Attribute { name, value, .. } in SPAN {
+            let (name, Some(value)) = (*name, value(ended)) else { continue };
             span.set_attribute(match value {
                 Value::Text(text) => KeyValue::new(name, text),
                 Value::Number(number) => KeyValue::new(name, number),
@@ -164,10 +183,6 @@ fn span_context(place: Place, remote: bool) -> SpanContext {
         remote,
         TraceState::NONE,
     )
-}
-
-fn values<T>(attributes: &[Attribute<T>], of: &T) -> impl Iterator<Item = (&'static str, Value)> {
-    attributes.iter().filter_map(move |attribute| Some((attribute.name, (attribute.value)(of)?)))
 }
 
 /// Sends requests on the gateway's runtime: the SDK's own threads have none.

@@ -1,0 +1,58 @@
+//! Policies and decisions for the tests of operations.
+#![allow(dead_code, clippy::unwrap_used, reason = "each test uses some of it, and fails by panicking")]
+
+use brightline::{Compiler, Guard, Input, Policy};
+use brightline_http::ops::Decision;
+use brightline_http::ops::live::{Live, Loaded};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A word that no log and no metric may hold.
+pub const CANARY: &str = "kumquat-7f3a";
+
+/// A policy with one clause for each word, each `(clause, word, action)`.
+pub fn document(name: &str, clauses: &[(&str, &str, &str)]) -> String {
+    let mut out = format!("+++\nname = \"{name}\"\nversion = \"1\"\n+++\n");
+    for (clause, word, action) in clauses {
+        out.push_str(&format!(
+            "\n## No {word} {{#{clause} authority=developer}}\n\nWe do not speak of it.\n\n~~~rule\n\
+             on = [\"request\", \"response\"]\nwhen = 'match(\"words\")'\naction = \"{action}\"\n~~~\n\n\
+             ~~~patterns\nwords = [\"{word}\"]\n~~~\n\n\
+             ~~~examples\nhits:   request: tell me about {word}\nmisses: request: tell me about tea\n~~~\n"
+        ));
+    }
+    out
+}
+
+/// A policy that says what [`document`] says.
+pub fn policy(name: &str, clauses: &[(&str, &str, &str)]) -> Policy {
+    Compiler::without_files().text(format!("{name}.md"), document(name, clauses)).into_policy().unwrap()
+}
+
+/// A policy in force.
+pub fn live(name: &str, clauses: &[(&str, &str, &str)]) -> Arc<Live> {
+    Arc::new(Live::new(Guard::new(policy(name, clauses)).unwrap()))
+}
+
+/// Judges a request and hands the decision on.
+pub fn decide<T>(loaded: &Loaded, exchange: &str, text: &str, told: impl FnOnce(&Decision<'_>) -> T) -> T {
+    let input = Input::request(text);
+    let verdict = loaded.guard.check(&input).unwrap();
+    told(&Decision {
+        exchange,
+        endpoint: "/v1/chat/completions",
+        input: Some(&input),
+        choice: None,
+        verdict: &verdict,
+        loaded,
+    })
+}
+
+/// Waits until something holds.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(Instant::now() < deadline, "never came true: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
