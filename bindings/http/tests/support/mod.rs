@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A word that no log and no metric may hold.
-pub const CANARY: &str = "kumquat-7f3a";
+pub(crate) const CANARY: &str = "kumquat-7f3a";
 
 /// A policy with one clause for each word, each `(clause, word, action)`.
-pub fn document(name: &str, clauses: &[(&str, &str, &str)]) -> String {
+pub(crate) fn document(name: &str, clauses: &[(&str, &str, &str)]) -> String {
     let mut out = format!("+++\nname = \"{name}\"\nversion = \"1\"\n+++\n");
     for (clause, word, action) in clauses {
         out.push_str(&format!(
@@ -25,17 +25,22 @@ pub fn document(name: &str, clauses: &[(&str, &str, &str)]) -> String {
 }
 
 /// A policy that says what [`document`] says.
-pub fn policy(name: &str, clauses: &[(&str, &str, &str)]) -> Policy {
+pub(crate) fn policy(name: &str, clauses: &[(&str, &str, &str)]) -> Policy {
     Compiler::without_files().text(format!("{name}.md"), document(name, clauses)).into_policy().unwrap()
 }
 
 /// A policy in force.
-pub fn live(name: &str, clauses: &[(&str, &str, &str)]) -> Arc<Live> {
+pub(crate) fn live(name: &str, clauses: &[(&str, &str, &str)]) -> Arc<Live> {
     Arc::new(Live::new(Guard::new(policy(name, clauses)).unwrap()))
 }
 
 /// Judges a request and hands the decision on.
-pub fn decide<T>(loaded: &Loaded, exchange: &str, text: &str, told: impl FnOnce(&Decision<'_>) -> T) -> T {
+pub(crate) fn decide<T>(
+    loaded: &Loaded,
+    exchange: &str,
+    text: &str,
+    told: impl FnOnce(&Decision<'_>) -> T,
+) -> T {
     let input = Input::request(text);
     let verdict = loaded.guard.check(&input).unwrap();
     told(&Decision {
@@ -49,10 +54,33 @@ pub fn decide<T>(loaded: &Loaded, exchange: &str, text: &str, told: impl FnOnce(
 }
 
 /// Waits until something holds.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !holds() {
         assert!(Instant::now() < deadline, "never came true: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// The number of one line of metrics, 0 where there is none.
+pub(crate) fn number(metrics: &str, line: &str) -> f64 {
+    let rest = metrics.lines().find_map(|it| it.strip_prefix("brightline_")?.strip_prefix(line));
+    rest.map_or(0.0, |rest| rest.trim().parse().unwrap())
+}
+
+/// Something to write to, and what was written.
+pub(crate) fn sink() -> (impl std::io::Write + Send + 'static, impl Fn() -> String) {
+    #[derive(Clone, Default)]
+    struct Sink(Arc<std::sync::Mutex<Vec<u8>>>);
+    impl std::io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let sink = Sink::default();
+    (sink.clone(), move || String::from_utf8(sink.0.lock().unwrap().clone()).unwrap())
 }
