@@ -1,41 +1,8 @@
-//! Conversations that outlive the bytes they were read from, and what of them is judged.
+//! What of a conversation is judged.
 
 use crate::config::Judged;
+use brightline::Message;
 use brightline::message::{Part, Role};
-use brightline::{Input, Message};
-use std::borrow::Cow;
-
-fn own(text: Cow<'_, str>) -> Cow<'static, str> {
-    Cow::Owned(text.into_owned())
-}
-
-/// The same conversation with texts of its own.
-pub(crate) fn owned(input: Input<'_>) -> Input<'static> {
-    Input {
-        id: input.id.map(own),
-        system: input.system.map(own),
-        messages: input.messages.into_iter().map(owned_message).collect(),
-        target: input.target,
-        settings: input.settings,
-        tags: input.tags.into_iter().map(own).collect(),
-        signals: input.signals.into_iter().map(|(name, value)| (own(name), value)).collect(),
-    }
-}
-
-/// The same message with texts of its own; parts of a kind this version does not know count as not judged.
-pub(crate) fn owned_message(message: Message<'_>) -> Message<'static> {
-    let part = |part: Part<'_>| match part {
-        Part::Text { text, at } => Part::Text { text: own(text), at },
-        Part::Reasoning { text, at } => Part::Reasoning { text: own(text), at },
-        Part::ToolCall { name, arguments, at } => {
-            Part::ToolCall { name: own(name), arguments: own(arguments), at }
-        }
-        Part::ToolResult { text, at } => Part::ToolResult { text: own(text), at },
-        Part::Unjudged { kind, at } => Part::Unjudged { kind: own(kind), at },
-        _ => Part::Unjudged { kind: Cow::Borrowed("unknown"), at: 0 },
-    };
-    Message { role: message.role, parts: message.parts.into_iter().map(part).collect() }
-}
 
 /// How many bytes of text a message holds.
 pub(crate) fn len(message: &Message<'_>) -> usize {

@@ -38,6 +38,9 @@ pub enum Failure {
     /// The guard failed.
     #[error("the message could not be judged")]
     NotJudged,
+    /// The decision could not be written to the log of decisions, and that log is required.
+    #[error("the decision could not be recorded")]
+    NotRecorded,
     /// No connection to the upstream, or it was closed before an answer.
     #[error("the upstream cannot be reached")]
     Unreachable,
@@ -60,7 +63,7 @@ pub enum Failure {
 
 impl Failure {
     /// Every kind, for tests and for the documentation.
-    pub const KINDS: [&str; 15] = [
+    pub const KINDS: [&str; 16] = [
         "request_too_large",
         "request_timeout",
         "request_broken",
@@ -70,6 +73,7 @@ impl Failure {
         "method_not_allowed",
         "overloaded",
         "not_judged",
+        "not_recorded",
         "upstream_unreachable",
         "upstream_timeout",
         "upstream_broken",
@@ -94,6 +98,7 @@ impl Failure {
             Self::Method => "method_not_allowed",
             Self::Overloaded => "overloaded",
             Self::NotJudged => "not_judged",
+            Self::NotRecorded => "not_recorded",
             Self::Unreachable => "upstream_unreachable",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamBroken => "upstream_broken",
@@ -112,12 +117,11 @@ impl Failure {
             Self::RequestEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::NotRecorded => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotJudged => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unreachable
-            | Self::UpstreamBroken
-            | Self::Unreadable(_)
-            | Self::ResponseTooLarge(_) => StatusCode::BAD_GATEWAY,
+            Self::Unreachable | Self::UpstreamBroken | Self::Unreadable(_) | Self::ResponseTooLarge(_) => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::UpstreamTimeout | Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
         }
     }

@@ -55,8 +55,7 @@ pub(crate) fn holds_text(value: &Value) -> bool {
 /// Takes out the fields that are neither known nor free of words, and notes their paths.
 pub(crate) fn withhold(fields: &mut Map<String, Value>, known: &[&str], path: &str, out: &mut Vec<String>) {
     fields.retain(|key, value| {
-        let passes =
-            known.contains(&key.as_str()) || PROTOCOL.contains(&key.as_str()) || !holds_text(value);
+        let passes = known.contains(&key.as_str()) || PROTOCOL.contains(&key.as_str()) || !holds_text(value);
         if !passes {
             // The name of a field is the upstream's, not the model's; a long one is cut all the same.
             let key: String = key.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
@@ -103,10 +102,9 @@ const OPAQUE: [&str; 6] =
 /// was not judged.
 pub(crate) fn ambiguous_key(value: &Value, path: &str) -> Option<String> {
     match value {
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .find_map(|(at, item)| ambiguous_key(item, &format!("{path}[{at}]"))),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(at, item)| ambiguous_key(item, &format!("{path}[{at}]")))
+        }
         Value::Object(fields) => fields.iter().find_map(|(key, value)| {
             let here = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             if READ.iter().any(|known| known.eq_ignore_ascii_case(key) && known != key) {
@@ -154,7 +152,9 @@ mod tests {
 
     #[test]
     fn protocol_passes_and_words_do_not() {
-        assert!(!holds_text(&json!({"id": "x", "index": 3, "usage": {"tokens": 1}, "list": [{"type": "a"}]})));
+        assert!(!holds_text(
+            &json!({"id": "x", "index": 3, "usage": {"tokens": 1}, "list": [{"type": "a"}]})
+        ));
         assert!(holds_text(&json!({"id": "x", "delta": "word"})));
         assert!(holds_text(&json!(["word"])));
         let mut fields = json!({"id": "a", "content": "read", "note": "word", "count": 2});
@@ -167,9 +167,15 @@ mod tests {
     #[test]
     fn keys_in_another_case_are_ambiguous() {
         let key = |value| ambiguous_key(&value, "");
-        assert_eq!(key(json!({"messages": [{"role": "user", "Content": "x"}]})), Some("messages[0].Content".into()));
+        assert_eq!(
+            key(json!({"messages": [{"role": "user", "Content": "x"}]})),
+            Some("messages[0].Content".into())
+        );
         assert_eq!(key(json!({"MESSAGES": []})), Some("MESSAGES".into()));
-        assert_eq!(key(json!({"messages": [{"content": [{"type": "tool_use", "input": {"Name": 1}}]}]})), None);
+        assert_eq!(
+            key(json!({"messages": [{"content": [{"type": "tool_use", "input": {"Name": 1}}]}]})),
+            None
+        );
         assert_eq!(key(json!({"input": [{"Role": "user"}]})), Some("input[0].Role".into()));
     }
 }

@@ -3,9 +3,12 @@
 use crate::config::Config;
 use crate::conversation;
 use crate::failure::Failure;
+use crate::ops::audit::Receipt;
 use crate::ops::live::{Live, Loaded};
+use crate::ops::telemetry::trace::Trace;
 use crate::ops::{Decision, Ended, Observer};
 use brightline::{Action, Input, Verdict};
+use http::HeaderMap;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -48,17 +51,20 @@ impl Judge {
     }
 
     /// Begins an exchange under the policy that is in force now.
-    pub(crate) fn begin(self: &Arc<Self>, endpoint: &'static str) -> Arc<Exchange> {
+    pub(crate) fn begin(self: &Arc<Self>, endpoint: &'static str, headers: &HeaderMap) -> Arc<Exchange> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let started = Instant::now();
+        let id = format!("{:016x}", self.seed.wrapping_add(count.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
         Arc::new(Exchange {
-            id: format!("{:016x}", self.seed.wrapping_add(count.wrapping_mul(0x9E37_79B9_7F4A_7C15))),
+            trace: self.observer.began(&id, endpoint, headers),
+            id,
             endpoint,
             loaded: self.live.guard(),
             started,
             deadline: started + self.config.deadlines.exchange,
             judging: AtomicU64::new(0),
+            receipts: Mutex::default(),
             end: Mutex::new(None),
             judge: self.clone(),
         })
@@ -75,6 +81,9 @@ pub(crate) struct Exchange {
     pub(crate) judge: Arc<Judge>,
     started: Instant,
     judging: AtomicU64,
+    receipts: Mutex<Vec<Receipt>>,
+    /// The place in the client's trace, for the upstream.
+    pub(crate) trace: Trace,
     end: Mutex<Option<(u16, Option<&'static str>)>>,
 }
 
@@ -111,6 +120,11 @@ impl Exchange {
         };
         let spent = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.judging.fetch_add(spent, Ordering::Relaxed);
+        // Where a log of decisions is required, nothing goes on before it is written.
+        let receipts = std::mem::take(&mut *self.receipts.lock());
+        for receipt in receipts {
+            receipt.settled().await.map_err(|_| Failure::NotRecorded)?;
+        }
         result
     }
 
@@ -139,34 +153,46 @@ impl Exchange {
             .map_err(|_| Failure::NotJudged)
     }
 
-    /// Judges one message.
+    /// Judges messages of a conversation, one after the other, and gives the conversation back. Stops after the first that
+    /// goes no further.
     pub(crate) async fn check(
         self: &Arc<Self>,
-        input: Arc<Input<'static>>,
-        target: usize,
-        choice: Option<u32>,
-    ) -> Result<Verdict, Failure> {
-        let bytes = input.messages.get(target).map_or(0, conversation::len);
+        mut input: Input<'static>,
+        targets: Vec<usize>,
+    ) -> Result<(Input<'static>, Vec<(usize, Verdict)>), Failure> {
+        let bytes = targets.iter().filter_map(|at| input.messages.get(*at)).map(conversation::len).sum();
         let exchange = self.clone();
-        self.work(bytes, move || exchange.check_now(&input, target, choice)).await?
+        self.work(bytes, move || {
+            let mut verdicts = Vec::new();
+            for target in targets {
+                let verdict = exchange.check_now(&mut input, target, None)?;
+                let refused = Outcome::of(verdict.action) == Outcome::Refuse;
+                verdicts.push((target, verdict));
+                if refused {
+                    break;
+                }
+            }
+            Ok((input, verdicts))
+        })
+        .await?
     }
 
     /// Judges one message on this thread.
     pub(crate) fn check_now(
         &self,
-        input: &Input<'_>,
+        input: &mut Input<'_>,
         target: usize,
         choice: Option<u32>,
     ) -> Result<Verdict, Failure> {
-        let input = Input { target: Some(target), ..input.clone() };
-        let verdict = self.loaded.guard.check(&input).map_err(|_| Failure::NotJudged)?;
-        self.decided(Some(&input), &verdict, choice);
+        input.target = Some(target);
+        let verdict = self.loaded.guard.check(input).map_err(|_| Failure::NotJudged)?;
+        self.decided(Some(input), &verdict, choice);
         Ok(verdict)
     }
 
     /// Tells the observer of a decision.
     pub(crate) fn decided(&self, input: Option<&Input<'_>>, verdict: &Verdict, choice: Option<u32>) {
-        self.judge.observer.decided(&Decision {
+        let receipt = self.judge.observer.decided(&Decision {
             exchange: &self.id,
             endpoint: self.endpoint,
             input,
@@ -174,6 +200,9 @@ impl Exchange {
             verdict,
             loaded: &self.loaded,
         });
+        if !receipt.is_settled() {
+            self.receipts.lock().push(receipt);
+        }
     }
 }
 

@@ -76,8 +76,7 @@ impl Reader {
 
     fn end_line(&mut self, each: &mut impl FnMut(Found)) -> Result<(), Failure> {
         let line = std::mem::take(&mut self.line);
-        let mut text =
-            str::from_utf8(&line).map_err(|_| Failure::Unreadable("an event is not UTF-8"))?;
+        let mut text = str::from_utf8(&line).map_err(|_| Failure::Unreadable("an event is not UTF-8"))?;
         if !std::mem::replace(&mut self.started, true) {
             text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
         }
@@ -137,7 +136,8 @@ mod tests {
 
     #[test]
     fn every_cut_gives_the_same_events() {
-        let text = "\u{FEFF}event: a\r\ndata: {\"x\":\r\ndata: \"é\"}\r\n\r\n: ping\n\ndata:1\r\rid: 7\ndata\n\n";
+        let text =
+            "\u{FEFF}event: a\r\ndata: {\"x\":\r\ndata: \"é\"}\r\n\r\n: ping\n\ndata:1\r\rid: 7\ndata\n\n";
         let (whole, between) = all(text.as_bytes(), usize::MAX);
         assert!(between);
         let event = |name: Option<&str>, data: &str| {

@@ -1,0 +1,181 @@
+//! The gateway: the guard in front of an upstream, endpoints of its own, and the connections.
+
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::layer::{GuardLayer, failure_response};
+use crate::ops::Observer;
+use crate::ops::live::Live;
+use crate::ops::probes::Probes;
+use crate::routes;
+use crate::upstream::{Upstream, via};
+use axum::Router;
+use axum::body::Body;
+use axum::routing::{any_service, get, post};
+use http::{Method, Request, Response};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tower::{Layer, ServiceExt, service_fn};
+
+/// Why the gateway cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// Exchanges in flight were cut off, since they did not end within the time for it.
+    #[error("{0} connections were cut off: they did not end within the time for draining")]
+    Cut(usize),
+}
+
+/// What `brightline serve` runs.
+pub struct Gateway {
+    layer: GuardLayer,
+    upstream: Upstream,
+    probes: Probes,
+    config: Config,
+}
+
+impl Gateway {
+    /// A gateway in front of an upstream.
+    pub fn new(live: Arc<Live>, observer: Arc<Observer>, upstream: Upstream, config: Config) -> Self {
+        let layer = GuardLayer::with(live.clone(), observer.clone(), config.clone());
+        Self { layer, upstream, probes: Probes::new(live, observer), config }
+    }
+
+    /// How many exchanges are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.layer.in_flight()
+    }
+
+    /// The layer it judges with.
+    pub fn layer(&self) -> &GuardLayer {
+        &self.layer
+    }
+
+    /// All its routes, to be served or to be put into another router.
+    pub fn router(&self) -> Router {
+        let guarded = self.layer.layer(self.upstream.clone());
+        let judge = self.layer.judge().clone();
+        let plain = self.upstream.clone();
+        let models = any_service(service_fn(move |request: Request<Body>| {
+            let plain = plain.clone();
+            async move {
+                if request.method() == Method::GET {
+                    pass(plain, request).await
+                } else {
+                    Ok(failure_response(false, &Failure::Method))
+                }
+            }
+        }));
+        let rest = self.config.pass_through.then(|| self.upstream.clone());
+        let mut router = Router::new();
+        for api in crate::Api::ALL {
+            router = router.route_service(api.path(), guarded.clone());
+        }
+        router
+            .route("/v1/models", models.clone())
+            .route("/v1/models/{*id}", models)
+            .route("/v1/moderations", post(routes::moderations::moderations))
+            .route("/v1/check", post(routes::check::one))
+            .route("/v1/check/batch", post(routes::check::batch))
+            .route("/beta/litellm_basic_guardrail_api", post(routes::litellm::litellm))
+            .with_state(judge)
+            .merge(self.probes.clone().router())
+            .route("/", get(async || "brightline\n"))
+            .fallback_service(service_fn(move |request| rest_of(rest.clone(), request)))
+    }
+
+    /// Serves connections until `stop`, then lets exchanges in flight end.
+    ///
+    /// # Errors
+    /// If some were cut off at the end of the time for draining.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let service = TowerToHyperService::new(self.router());
+        let permits = Arc::new(Semaphore::new(self.config.limits.connections));
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
+        let mut server = http1::Builder::new();
+        server
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.config.deadlines.client)
+            .max_buf_size(MAX_HEAD);
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let accepted = async {
+                let permit = permits.clone().acquire_owned().await;
+                (listener.accept().await, permit)
+            };
+            tokio::select! {
+                () = &mut stop => break,
+                Some(_) = connections.join_next() => {}
+                (accepted, permit) = accepted => match accepted {
+                    Ok((stream, _)) => {
+                        // A small answer should not wait for a full packet.
+                        let _ = stream.set_nodelay(true);
+                        let connection = server.serve_connection(TokioIo::new(stream), service.clone());
+                        let connection = graceful.watch(connection);
+                        connections.spawn(async move {
+                            // How an exchange ended is told by the exchange; a broken connection has no more to say.
+                            let _ = connection.await;
+                            drop(permit);
+                        });
+                    }
+                    // No more files, or the client is gone already: neither is helped by asking again at once.
+                    Err(_) => tokio::time::sleep(BREATHER).await,
+                },
+            }
+        }
+        drop(listener);
+        self.probes.drain();
+        if tokio::time::timeout(self.config.deadlines.drain, graceful.shutdown()).await.is_err() {
+            while connections.try_join_next().is_some() {}
+            let cut = connections.len();
+            connections.shutdown().await;
+            return Err(ServeError::Cut(cut));
+        }
+        Ok(())
+    }
+}
+
+/// The head of a request may have this many bytes.
+const MAX_HEAD: usize = 64 << 10;
+/// How long to wait after a connection could not be accepted.
+const BREATHER: Duration = Duration::from_millis(50);
+
+/// Hands a request on as it is.
+async fn pass(upstream: Upstream, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    let anthropic = request.headers().contains_key("anthropic-version");
+    let mut response = upstream.oneshot(request).await?;
+    if let Some(failure) = response.extensions().get::<Failure>() {
+        return Ok(failure_response(anthropic, failure));
+    }
+    via(response.headers_mut());
+    Ok(response)
+}
+
+/// What is on no known path. Below a judged path stand answers that the upstream has kept, unjudged: those are never passed on.
+async fn rest_of(upstream: Option<Upstream>, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    let path = request.uri().path();
+    let kept = crate::Api::ALL.iter().any(|api| {
+        path.strip_prefix(api.path()).is_some_and(|rest| rest.starts_with('/') && !COUNTS.contains(&rest))
+    });
+    let anthropic = request.headers().contains_key("anthropic-version");
+    match upstream.filter(|_| !kept) {
+        Some(upstream) => pass(upstream, request).await,
+        None => Ok(failure_response(anthropic, &Failure::UnknownPath)),
+    }
+}
+
+/// Below judged paths, what only counts tokens.
+const COUNTS: [&str; 2] = ["/count_tokens", "/input_tokens"];
