@@ -38,6 +38,15 @@ pub(crate) enum Command {
     Test(TestArgs),
     /// Judge a log of messages, one JSON object a line
     Score(ScoreArgs),
+    /// Look after the audit log of a gateway
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Verify that no line of an audit log was changed, removed, added or moved
+    Verify(VerifyArgs),
 }
 
 #[derive(Args)]
@@ -193,4 +202,34 @@ pub(crate) struct ScoreArgs {
     /// Leave wall times out, so that two runs compare equal
     #[arg(long)]
     pub(crate) no_timing: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Each line holds the hash of the line before it, so any change shows at the line it was made on or the one after. Lines that
+are missing at the end show only against a head that was noted elsewhere: --expect-head.
+
+Exit status: 0 the chain holds, 1 it does not, 2 a file cannot be read.
+
+Examples:
+  brightline audit verify audit.jsonl.1 audit.jsonl
+  brightline audit verify audit.jsonl --expect-head 5e1d…")]
+pub(crate) struct VerifyArgs {
+    /// The log; the files of a rotated one, oldest first
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The hash of the line before the first, where earlier files are not at hand
+    #[arg(long, value_name = "HASH", value_parser = hash)]
+    pub(crate) after: Option<String>,
+    /// The hash the last line must have
+    #[arg(long, value_name = "HASH", value_parser = hash)]
+    pub(crate) expect_head: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn hash(text: &str) -> Result<String, String> {
+    let digits = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if digits { Ok(text.to_ascii_lowercase()) } else { Err("a hash has 64 hexadecimal digits".into()) }
 }

@@ -1,6 +1,7 @@
 //! The `brightline` command.
 
 mod args;
+mod audit;
 mod check;
 mod explain;
 mod inspect;
@@ -9,7 +10,7 @@ mod output;
 mod score;
 mod test;
 
-use args::{Cli, Command};
+use args::{AuditCommand, Cli, Command};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Test(args) => test::run(args),
         Command::Score(args) => score::run(args),
+        Command::Audit(AuditCommand::Verify(args)) => audit::verify(args),
     };
     match result {
         Ok(outcome) => outcome.into(),
