@@ -3,8 +3,9 @@
 
 mod support;
 
+use brightline::{Channel, Input};
 use brightline_http::ops::metrics::Metrics;
-use brightline_http::ops::shadow::{Shadow, ShadowOptions};
+use brightline_http::ops::shadow::{MAX_TRANSCRIPT, Shadow, ShadowOptions};
 use brightline_http::ops::telemetry::logs::{LogFormat, LogWriter};
 use brightline_http::ops::{Decision, Observer};
 use std::sync::Arc;
@@ -84,6 +85,39 @@ fn large_messages_and_streams_are_shed_and_counted() {
         let line = format!("shadow_shed_total{{reason=\"{reason}\"}}");
         assert!((number(&numbers, &line) - 1.0).abs() < 0.5, "{numbers}");
     }
+}
+
+#[test]
+fn a_stream_is_compared_where_its_text_was_kept() {
+    let observer = observer(ShadowOptions::default());
+    let loaded = live("old", LIVE).guard();
+    let context = Arc::new(Input::request("what is good?"));
+    let mut stream = loaded.guard.stream(&context).unwrap();
+    let mut kept = observer.transcript(&context).unwrap();
+    for piece in ["sacher", "torte"] {
+        stream.push(Channel::Text, piece.as_bytes());
+        kept.push(Channel::Text, piece);
+    }
+    let verdict = stream.finish().verdict;
+    let input = kept.input();
+    observer.decided(&Decision {
+        exchange: "x",
+        endpoint: "/v1/chat/completions",
+        input: input.as_ref(),
+        choice: None,
+        verdict: &verdict,
+        loaded: &loaded,
+    });
+    eventually("it is compared", || observer.shadow().unwrap().pending() == 0);
+    let numbers = observer.metrics().encode();
+    assert!(
+        (number(&numbers, "shadow_clauses_total{clause=\"cake\",change=\"added\"}") - 1.0).abs() < 0.5,
+        "{numbers}"
+    );
+
+    kept.push(Channel::Text, &"water ".repeat(MAX_TRANSCRIPT));
+    assert!(kept.input().is_none(), "a long stream is not kept");
+    assert!(Observer::default().transcript(&context).is_none(), "nor any without a shadow policy");
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use super::audit::{Audit, Receipt};
 use super::metrics::{Metrics, clauses_of, degraded};
-use super::shadow::Shadow;
+use super::shadow::{Shadow, Transcript};
 use super::telemetry::exporter::{Exporter, Span};
 use super::telemetry::trace::Trace;
 use super::{Decision, Ended};
-use brightline::Action;
+use brightline::{Action, Input};
 use http::HeaderMap;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -130,6 +130,12 @@ impl Observer {
     pub fn stream(&self) -> StreamMeter {
         self.metrics.streams.inc();
         StreamMeter { metrics: Arc::clone(&self.metrics), held: 0 }
+    }
+
+    /// Where the text of a stream is kept for the shadow policy; `None` where there is none. Its input goes into the decision
+    /// on the stream.
+    pub fn transcript(&self, context: &Arc<Input<'static>>) -> Option<Transcript> {
+        self.shadow.as_ref().map(|_| Transcript::new(Arc::clone(context)))
     }
 
     /// Writes out what is on its way: the end of the audit log, and spans that were not exported yet.
