@@ -146,6 +146,11 @@ pub struct Message<'a> {
 }
 
 impl Part<'_> {
+    /// The type of a part that no detector reads.
+    pub(crate) fn not_judged(&self) -> Option<&str> {
+        if let Self::Unjudged { kind, .. } = self { Some(kind) } else { None }
+    }
+
     fn to_static(&self) -> Part<'static> {
         match self {
             Self::Text { text, at } => Part::Text { text: owned(text), at: *at },

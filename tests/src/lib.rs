@@ -2,6 +2,7 @@
 
 pub mod interpreter;
 pub mod oracle;
+pub mod streams;
 
 use std::path::PathBuf;
 

@@ -73,15 +73,20 @@ fn settings(path: Option<&Path>) -> Result<Settings, Stop> {
 /// The models for a policy: those that are named, or those that stand where models are looked for. What is found and cannot
 /// be used is an error.
 pub(crate) fn models(policy: &str, args: &ModelArgs) -> Result<Option<Models>, Stop> {
+    let Some(folder) = models_folder(policy, args) else { return Ok(None) };
+    Models::load_with(folder, backend(args)).map(Some).map_err(|error| Stop::Input(error.to_string()))
+}
+
+/// The folder they are loaded from.
+pub(crate) fn models_folder(policy: &str, args: &ModelArgs) -> Option<PathBuf> {
     if args.no_models {
-        return Ok(None);
+        return None;
     }
     let program = std::env::current_exe().and_then(|path| path.canonicalize()).ok();
     let installed = program.as_deref().map(places_of).unwrap_or_default();
     let beside = Path::new(policy).parent().filter(|_| !SHIPPED.contains(&policy)).map(folder_of);
     let beside = beside.into_iter().chain(installed.iter().map(PathBuf::as_path));
-    let Some(folder) = Models::find(args.models.as_deref(), beside) else { return Ok(None) };
-    Models::load_with(folder, backend(args)).map(Some).map_err(|error| Stop::Input(error.to_string()))
+    Models::find(args.models.as_deref(), beside)
 }
 
 /// The folder of a relative path that names none.
@@ -101,12 +106,12 @@ fn places_of(program: &Path) -> Vec<PathBuf> {
 }
 
 #[cfg(feature = "onnxruntime")]
-fn backend(args: &ModelArgs) -> BackendKind {
+pub(crate) fn backend(args: &ModelArgs) -> BackendKind {
     if args.onnxruntime { BackendKind::OnnxRuntime } else { BackendKind::default() }
 }
 
 #[cfg(not(feature = "onnxruntime"))]
-fn backend(_: &ModelArgs) -> BackendKind {
+pub(crate) fn backend(_: &ModelArgs) -> BackendKind {
     BackendKind::default()
 }
 

@@ -1,6 +1,7 @@
 //! The `brightline` command.
 
 mod args;
+#[cfg(feature = "serve")]
 mod audit;
 mod check;
 mod explain;
@@ -8,9 +9,11 @@ mod inspect;
 mod lint;
 mod output;
 mod score;
+#[cfg(feature = "serve")]
+mod serve;
 mod test;
 
-use args::{AuditCommand, Cli, Command};
+use args::{Cli, Command};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -65,7 +68,10 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Test(args) => test::run(args),
         Command::Score(args) => score::run(args),
-        Command::Audit(AuditCommand::Verify(args)) => audit::verify(args),
+        #[cfg(feature = "serve")]
+        Command::Audit(args::AuditCommand::Verify(args)) => audit::verify(args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(args),
     };
     match result {
         Ok(outcome) => outcome.into(),

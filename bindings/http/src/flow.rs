@@ -1,6 +1,5 @@
 //! The guard's stream behind one choice of an answer: texts go in, what may be shown comes out, and one refusal ends it.
 
-use crate::conversation;
 use crate::failure::Failure;
 use crate::fields::words;
 use crate::judge::{Exchange, Outcome, refusal_of};
@@ -197,9 +196,4 @@ pub(crate) struct Shown {
     pub(crate) text: String,
     /// No more of this block follows.
     pub(crate) last: bool,
-}
-
-/// How many bytes of text the conversation before the answer holds.
-pub(crate) fn context_len(context: &Input<'_>) -> usize {
-    context.messages.iter().map(conversation::len).sum()
 }

@@ -7,7 +7,7 @@ use crate::compiler::{
 use crate::engine::matcher::build_regex;
 use crate::policy::{
     ArgumentTest, Atom, Calibrated, Clause, Comparison, Condition, Force, Head, Kind, LABELS, MAX_DIMENSIONS,
-    MAX_HEADS, PatternKind, PolicyData, Rule, TextTest, Threshold, Trigger,
+    MAX_HEADS, MAX_HOLD_CHARS, MAX_HOLD_MS, PatternKind, PolicyData, Rule, TextTest, Threshold, Trigger,
 };
 use std::collections::HashSet;
 
@@ -55,6 +55,8 @@ pub(super) fn check(data: &PolicyData) -> Result<(), String> {
             index("pattern", pattern, data.patterns.len())?;
         }
     }
+    limit("characters held back", data.streaming.hold_chars as usize, MAX_HOLD_CHARS as usize)?;
+    limit("milliseconds of waiting", data.streaming.hold_ms.unwrap_or(0) as usize, MAX_HOLD_MS as usize)?;
     if let Some(calibrated) = &data.calibrated {
         check_calibrated(calibrated, data)?;
     }

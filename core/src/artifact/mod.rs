@@ -13,7 +13,7 @@ use crate::policy::{Policy, PolicyData};
 /// The first bytes of an artifact.
 pub const MAGIC: [u8; 3] = *b"BLP";
 /// The version of the format. A change of the format, or of what any part of it means, raises it.
-pub const FORMAT_VERSION: u8 = 3;
+pub const FORMAT_VERSION: u8 = 4;
 /// The largest artifact that is loaded, in bytes.
 pub const MAX_ARTIFACT_BYTES: usize = 64 << 20;
 

@@ -13,7 +13,8 @@ use crate::classifier::Models;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::engine::{Guard, GuardOptions, scores};
 use crate::policy::{
-    Atom, Calibrated, Clause, Coverage, DocumentRef, Force, Policy, PolicyData, Rule, SettingReason, Settings,
+    Atom, Calibrated, Clause, Coverage, DocumentRef, Force, Policy, PolicyData, Rule, SettingReason,
+    Settings, Streaming,
 };
 use crate::span::Span;
 
@@ -85,6 +86,10 @@ impl Build<'_> {
             patterns,
             sets,
             settings,
+            streaming: self
+                .documents
+                .iter()
+                .fold(Streaming::default(), |below, loaded| loaded.front.stream.over(below)),
             calibrated: None,
         };
         let (_, problems) = Force::new(&data.clauses, data.settings.clone());

@@ -3,7 +3,9 @@
 use crate::authority::Level;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::message::{Surface, Surfaces};
-use crate::policy::{Action, OnError, PrincipalSettings, Scope, Settings};
+use crate::policy::{
+    Action, MAX_HOLD_CHARS, MAX_HOLD_MS, OnError, PrincipalSettings, Scope, Settings, Streaming, Then,
+};
 use crate::span::{Source, Span};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -22,6 +24,27 @@ pub(super) struct Front {
     pub aliases: BTreeMap<String, Level>,
     pub defaults: Defaults,
     pub settings: Settings,
+    pub stream: RawStream,
+}
+
+impl RawStream {
+    /// What this document says, over what those before it said.
+    pub(super) fn over(&self, below: Streaming) -> Streaming {
+        let value = |said: &Option<Spanned<u32>>| said.as_ref().map(|value| *value.as_ref());
+        Streaming {
+            hold_chars: value(&self.hold_chars).unwrap_or(below.hold_chars),
+            hold_ms: value(&self.hold_ms).or(below.hold_ms),
+            then: self.then.unwrap_or(below.then),
+        }
+    }
+
+    /// The first value that is too large, with its limit.
+    fn excess(&self) -> Option<(&'static str, &Spanned<u32>, u32)> {
+        [("hold_chars", &self.hold_chars, MAX_HOLD_CHARS), ("hold_ms", &self.hold_ms, MAX_HOLD_MS)]
+            .into_iter()
+            .filter_map(|(key, value, max)| Some((key, value.as_ref()?, max)))
+            .find(|(_, value, max)| value.as_ref() > max)
+    }
 }
 
 /// What a rule that does not say gets.
@@ -57,6 +80,17 @@ struct Raw {
     #[serde(default)]
     system: PrincipalSettings,
     scope: Option<Scope>,
+    #[serde(default)]
+    stream: RawStream,
+}
+
+/// The table `[stream]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawStream {
+    hold_chars: Option<Spanned<u32>>,
+    hold_ms: Option<Spanned<u32>>,
+    then: Option<Then>,
 }
 
 #[derive(Default, Deserialize)]
@@ -116,6 +150,14 @@ impl Front {
                 );
             }
         }
+        if let Some((key, value, max)) = raw.stream.excess() {
+            let message = format!("`{key}` is {}; at most {max} is allowed", value.as_ref());
+            let span = Span::from(value.span()).shifted(offset);
+            diagnostics.push(
+                Diagnostic::new(Code::FrontMatterInvalid, source, span, message)
+                    .help("a stream keeps in memory what it holds back"),
+            );
+        }
         let defaults = Defaults::default();
         Self {
             name: raw.name,
@@ -135,6 +177,7 @@ impl Front {
                 scope: raw.scope,
                 ..Settings::default()
             },
+            stream: raw.stream,
         }
     }
 }

@@ -32,6 +32,12 @@ pub(crate) struct Hit {
 #[error("cannot build the matcher: {0}")]
 pub(crate) struct MatcherError(String);
 
+impl MatcherError {
+    pub(crate) fn new(reason: String) -> Self {
+        Self(reason)
+    }
+}
+
 /// How often a regular expression is tried in one text whatever it costs. From then on all tries together may look at as
 /// many bytes as lie before them; once they would look at more, the expression is run over the rest of the text instead.
 const FREE_TRIES: usize = 2048;

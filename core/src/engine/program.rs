@@ -5,6 +5,7 @@ use super::personal::PersonalKinds;
 use super::scan::TextScan;
 use super::scores::{Classifier, reads_labels};
 use super::secrets::SecretKinds;
+use super::stream::Holding;
 use crate::classifier::takes_context;
 use crate::message::{Surface, Surfaces};
 use crate::policy::{
@@ -13,6 +14,7 @@ use crate::policy::{
 };
 use regex_automata::meta;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 /// The runtime form of a policy.
 pub(crate) struct Program {
@@ -26,6 +28,8 @@ pub(crate) struct Program {
     /// What some surface looks for in the request before the judged message, and in the answer before it.
     pub request: Wanted,
     pub response: Wanted,
+    /// What streams need besides, by surface; made when the first stream asks.
+    holding: [OnceLock<Holding>; 5],
 }
 
 /// A deployment's scope with its constraints compiled.
@@ -136,7 +140,21 @@ impl Program {
             scope,
             request,
             response,
+            holding: Default::default(),
         })
+    }
+
+    /// What holds a text of this surface back.
+    pub(crate) fn holding(&self, data: &PolicyData, surface: Surface) -> &Holding {
+        let [request, response, reasoning, tool_call, tool_result] = &self.holding;
+        let slot = match surface {
+            Surface::Request => request,
+            Surface::Response => response,
+            Surface::Reasoning => reasoning,
+            Surface::ToolCall => tool_call,
+            Surface::ToolResult => tool_result,
+        };
+        slot.get_or_init(|| Holding::new(data, self.plan(surface)))
     }
 
     pub(crate) fn plan(&self, surface: Surface) -> &Plan {

@@ -26,6 +26,8 @@ pub(crate) struct TextScan {
     touched: Vec<u64>,
     pub matching: MatchScratch,
     pub present: bool,
+    /// Places of hits in views that are gone, in the order of the hits; of a scan that was put together from others.
+    pub placed: Vec<(Hit, Span)>,
 }
 
 impl TextScan {
@@ -44,6 +46,19 @@ impl TextScan {
         self.matching.failed.clear();
         self.chars = 0;
         self.present = false;
+        self.placed.clear();
+    }
+
+    /// Notes which sets the hits belong to.
+    pub(crate) fn touch(&mut self, program: &Program, sets: usize) {
+        self.touched.resize(sets.div_ceil(64), 0);
+        for hit in &self.hits {
+            for &set in program.members.get(hit.pattern as usize).into_iter().flatten() {
+                if let Some(touched) = self.touched.get_mut(set as usize / 64) {
+                    *touched |= 1 << (set % 64);
+                }
+            }
+        }
     }
 
     /// Scans a text for what is wanted.
@@ -57,7 +72,6 @@ impl TextScan {
             self.views.build(text, ViewOptions { derived: true });
         }
         if wanted.patterns {
-            self.touched.resize(sets.div_ceil(64), 0);
             for (index, view) in (0u16..).zip(self.views.iter()) {
                 let before = self.hits.len();
                 program.matcher.search(view.bytes(), index, &mut self.matching, &mut self.hits);
@@ -70,13 +84,7 @@ impl TextScan {
                     });
                 }
             }
-            for hit in &self.hits {
-                for &set in program.members.get(hit.pattern as usize).into_iter().flatten() {
-                    if let Some(touched) = self.touched.get_mut(set as usize / 64) {
-                        *touched |= 1 << (set % 64);
-                    }
-                }
-            }
+            self.touch(program, sets);
         }
         if !wanted.personal.is_empty() {
             personal::scan(text, wanted.personal, &mut self.personal);
@@ -112,6 +120,13 @@ impl TextScan {
 
     /// The place of a hit in the text, and the view's name where it is a derived one.
     pub(crate) fn place(&self, hit: Hit) -> (Span, Option<&'static str>) {
+        if let Ok(at) = self.placed.binary_search_by_key(&hit, |placed| placed.0) {
+            let span = self.placed.get(at).map_or(Span::default(), |placed| placed.1);
+            return (
+                span,
+                ViewKind::DERIVED.get(usize::from(hit.view).wrapping_sub(1)).map(|kind| kind.as_str()),
+            );
+        }
         match self.views.iter().nth(usize::from(hit.view)) {
             Some(view) => {
                 let span = view.to_original(hit.start as usize..hit.end as usize);

@@ -165,6 +165,15 @@ impl Scores {
         }
     }
 
+    /// Takes over what another check of the same message goes into the verdict with.
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        self.tiers = self.tiers.union(other.tiers);
+        self.unverified = self.unverified.or(other.unverified);
+        for (label, score) in other.reported.iter().enumerate() {
+            score.iter().for_each(|score| self.report(label, *score));
+        }
+    }
+
     /// Notes a score for the verdict.
     fn report(&mut self, label: usize, score: f32) {
         if let Some(slot) = self.reported.get_mut(label) {

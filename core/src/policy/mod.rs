@@ -9,6 +9,7 @@ mod force;
 mod head;
 mod pattern;
 mod settings;
+mod streaming;
 
 pub use clause::{Action, Clause, Coverage, Kind, OnError, Rule, SourceRef};
 pub use condition::{
@@ -20,6 +21,7 @@ pub use force::{SettingProblem, SettingReason};
 pub use head::{Head, MAX_DIMENSIONS, MAX_HEADS};
 pub use pattern::{Pattern, PatternKind, PatternSet, Trigger};
 pub use settings::{Context, PrincipalSettings, Scope, Settings, SettingsError, Switch};
+pub use streaming::{MAX_HOLD_CHARS, MAX_HOLD_MS, Streaming, Then};
 
 use crate::authority::Principal;
 use crate::message::Surface;
@@ -54,6 +56,8 @@ pub struct PolicyData {
     pub sets: Vec<PatternSet>,
     /// Settings that travel with the policy.
     pub settings: Settings,
+    /// What a stream does while a decision waits.
+    pub streaming: Streaming,
     /// The models it was compiled with, and what they make of its operating points.
     pub calibrated: Option<Calibrated>,
 }

@@ -1,22 +1,23 @@
 //! From what was found to the verdict.
 
-use super::super::redact;
 use super::Inner;
-use super::fields::surface_of;
 use super::weigh::Outcome;
-use crate::message::{Input, Message, Part};
+use crate::message::{Input, Surface};
 use crate::policy::{Action, SettingProblem};
-use crate::verdict::{Finding, Scanned, Tiers, Verdict};
+use crate::verdict::{Finding, Redaction, Scanned, Tiers, Verdict};
+
+/// What a verdict says besides what was found.
+pub(crate) struct Seen {
+    pub surface: Surface,
+    /// Bytes of judged text.
+    pub bytes: u64,
+    pub ignored: Vec<SettingProblem>,
+    pub redactions: Vec<Redaction>,
+    pub not_judged: Vec<String>,
+}
 
 impl Inner {
-    pub(super) fn conclude(
-        &self,
-        input: &Input<'_>,
-        message: &Message<'_>,
-        mut outcome: Outcome,
-        ignored: Vec<SettingProblem>,
-        bytes: u64,
-    ) -> Verdict {
+    pub(super) fn conclude(&self, input: &Input<'_>, mut outcome: Outcome, seen: Seen) -> Verdict {
         let key = |finding: &Finding| {
             let clause = self.policy.clauses().get(finding.clause);
             let level = clause.map(|clause| std::cmp::Reverse(clause.level));
@@ -35,26 +36,20 @@ impl Inner {
             policy: self.policy.clone(),
             id: input.id.as_ref().map(|id| id.to_string()),
             action,
-            surface: surface_of(message),
+            surface: seen.surface,
             findings: outcome.findings,
             lifted: outcome.lifted,
-            ignored,
+            ignored: seen.ignored,
             message: shown,
-            redactions: redact::apply(message, outcome.redact),
+            redactions: seen.redactions,
             critique,
-            scanned: Scanned { bytes, tiers: Tiers::RULES },
+            scanned: Scanned { bytes: seen.bytes, tiers: Tiers::RULES },
             failures: outcome.failures,
             undecided: outcome.undecided,
             scores: Vec::new(),
             models: None,
             unverified: None,
-            not_judged: message
-                .parts
-                .iter()
-                .filter_map(|part| {
-                    if let Part::Unjudged { kind, .. } = part { Some(kind.to_string()) } else { None }
-                })
-                .collect(),
+            not_judged: seen.not_judged,
             elapsed_us: 0,
         }
     }

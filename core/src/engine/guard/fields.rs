@@ -77,7 +77,7 @@ impl Inner {
     }
 
     /// The last message of a role before the judged one, if some rule looks at it.
-    fn context<'m>(
+    pub(super) fn context<'m>(
         &self,
         input: &'m Input<'_>,
         at: usize,
@@ -89,7 +89,7 @@ impl Inner {
         Some((at, context_text(input, at, buffer)?))
     }
 
-    fn scan_context(&self, context: &ContextTexts<'_>, regions: bool, scans: &mut Scans) {
+    pub(super) fn scan_context(&self, context: &ContextTexts<'_>, regions: bool, scans: &mut Scans) {
         let sets = self.policy.data().sets.len();
         scans.request.clear(&self.program);
         scans.response.clear(&self.program);
@@ -154,9 +154,9 @@ impl Inner {
 }
 
 /// The messages around the judged one that rules may look at, each with its index.
-struct ContextTexts<'a> {
-    request: Option<(usize, Judged<'a>)>,
-    response: Option<(usize, Judged<'a>)>,
+pub(super) struct ContextTexts<'a> {
+    pub request: Option<(usize, Judged<'a>)>,
+    pub response: Option<(usize, Judged<'a>)>,
 }
 
 /// Where a field stands.

@@ -2,22 +2,27 @@
 
 mod conclude;
 mod fields;
+mod streamed;
 mod weigh;
 
 use super::judge::{Judge, Reading, Scans};
 use super::program::{CompiledScope, Program};
+use super::redact;
 use super::scores::{Classifier, rounded};
 use super::text::FieldText;
 use crate::classifier::{ModelError, Models};
-use crate::message::{Input, Message};
+use crate::message::{Input, Message, Part};
 use crate::policy::{
     Clause, Force, ForceScratch, Kind, LABELS, Policy, Rule, Settings, SettingsError, Truth,
 };
 use crate::verdict::Verdict;
+pub(crate) use conclude::Seen;
+use fields::surface_of;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use weigh::Outcome;
+pub(crate) use streamed::Streamed;
+pub(crate) use weigh::Outcome;
 
 /// A policy with its settings and automata, shared by threads. Cheap to clone.
 ///
@@ -28,12 +33,12 @@ use weigh::Outcome;
 /// # Can a check fail?
 /// Not because of what a message says. It fails only where the input names no message to judge.
 #[derive(Clone)]
-pub struct Guard(Arc<Inner>);
+pub struct Guard(pub(crate) Arc<Inner>);
 
-struct Inner {
-    policy: Policy,
-    program: Program,
-    classifier: Option<Classifier>,
+pub(crate) struct Inner {
+    pub(crate) policy: Policy,
+    pub(crate) program: Program,
+    pub(crate) classifier: Option<Classifier>,
     force: Force,
     tags: Vec<String>,
     pool: Mutex<Vec<Box<Scratch>>>,
@@ -45,8 +50,8 @@ const MAX_POOLED: usize = 64;
 const MAX_POOLED_TEXT: usize = 1 << 20;
 
 #[derive(Default)]
-struct Scratch {
-    scans: Scans,
+pub(crate) struct Scratch {
+    pub(crate) scans: Scans,
     field: FieldText,
     request: FieldText,
     response: FieldText,
@@ -203,13 +208,6 @@ impl Guard {
         verdict
     }
 
-    /// Judges the last message of an input that is known to be well formed.
-    pub(in super::super) fn judged(&self, input: &Input<'_>) -> Verdict {
-        let empty = Message { role: crate::message::Role::Assistant, parts: Vec::new() };
-        let (at, message) = input.judged().unwrap_or((0, &empty));
-        self.timed(input, at, message, Instant::now())
-    }
-
     /// Whether the rules of one clause match the message, whatever is in force: what an example of the clause asks.
     pub(crate) fn probe(&self, input: &Input<'_>, clause: usize) -> Truth {
         let Some((at, message)) = input.judged() else { return Truth::Unknown };
@@ -237,8 +235,22 @@ impl Guard {
 impl Inner {
     fn check(&self, input: &Input<'_>, at: usize, message: &Message<'_>, scratch: &mut Scratch) -> Verdict {
         let ignored = self.force.apply_request(input.settings.as_deref(), &mut scratch.force);
-        let mut outcome = Outcome::default();
-        let mut bytes = 0;
+        let (mut outcome, bytes) = self.judged(input, at, message, scratch);
+        let redactions = redact::apply(message, std::mem::take(&mut outcome.redact));
+        let not_judged = message.parts.iter().filter_map(Part::not_judged).map(str::to_string).collect();
+        let seen = Seen { surface: surface_of(message), bytes, ignored, redactions, not_judged };
+        self.concluded(input, outcome, seen, scratch)
+    }
+
+    /// What the fields of a message add up to, and how many bytes they are.
+    fn judged(
+        &self,
+        input: &Input<'_>,
+        at: usize,
+        message: &Message<'_>,
+        scratch: &mut Scratch,
+    ) -> (Outcome, u64) {
+        let (mut outcome, mut bytes) = (Outcome::default(), 0);
         let force = std::mem::take(&mut scratch.force);
         let mut exempted = std::mem::take(&mut scratch.exempted);
         self.fields(input, at, message, scratch, &mut |judge, len, plan| {
@@ -248,7 +260,18 @@ impl Inner {
         });
         scratch.force = force;
         scratch.exempted = exempted;
-        let mut verdict = self.conclude(input, message, outcome, ignored, bytes);
+        (outcome, bytes)
+    }
+
+    /// The verdict on what the fields add up to.
+    pub(crate) fn concluded(
+        &self,
+        input: &Input<'_>,
+        outcome: Outcome,
+        seen: Seen,
+        scratch: &Scratch,
+    ) -> Verdict {
+        let mut verdict = self.conclude(input, outcome, seen);
         if let Some(classifier) = &self.classifier {
             let scores = &scratch.scans.scores;
             verdict.models = Some(classifier.models.clone());
@@ -261,16 +284,21 @@ impl Inner {
         verdict
     }
 
-    fn rule(&self, index: usize) -> Option<&Rule> {
+    pub(crate) fn rule(&self, index: usize) -> Option<&Rule> {
         self.policy.data().rules.get(index)
     }
 
-    fn clause(&self, rule: &Rule) -> Option<&Clause> {
+    pub(crate) fn clause(&self, rule: &Rule) -> Option<&Clause> {
         self.policy.clauses().get(rule.clause as usize)
     }
 
+    /// Whether some principal has lifted the clause.
+    pub(crate) fn is_lifted(&self, force: &ForceScratch, clause: usize) -> bool {
+        self.force.lifted(force, clause).is_some()
+    }
+
     /// Whether the context carries one of the clause's tags.
-    fn tags_hold(&self, judge: &Judge<'_>, rule: &Rule) -> bool {
+    pub(crate) fn tags_hold(&self, judge: &Judge<'_>, rule: &Rule) -> bool {
         self.clause(rule)
             .is_some_and(|clause| clause.tags.is_empty() || clause.tags.iter().any(|tag| judge.has_tag(tag)))
     }

@@ -9,8 +9,8 @@ use crate::policy::{Action, Clause, ForceScratch, Kind, Lift, OnError, Rule, Tru
 use crate::verdict::{ClauseSet, Failure, Field, Finding, Lifted};
 
 /// What the fields of a message add up to.
-#[derive(Default)]
-pub(super) struct Outcome {
+#[derive(Clone, Default)]
+pub(crate) struct Outcome {
     pub findings: Vec<Finding>,
     pub lifted: Vec<Lifted>,
     pub failures: Vec<Failure>,
@@ -18,9 +18,38 @@ pub(super) struct Outcome {
     pub redact: Vec<Redactable>,
 }
 
+impl Outcome {
+    /// Adds what another field led to.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.findings.extend(other.findings);
+        self.redact.extend(other.redact);
+        for lifted in other.lifted {
+            if !self.lifted.contains(&lifted) {
+                self.lifted.push(lifted);
+            }
+        }
+        for failure in other.failures {
+            failure.clauses.iter().for_each(|&clause| self.fail(&failure.detector, failure.reason, clause));
+        }
+        other.undecided.iter().for_each(|clause| self.undecided.insert(clause));
+    }
+
+    /// Notes that a detector limits what was said of a clause.
+    pub(crate) fn fail(&mut self, detector: &str, reason: &'static str, clause: usize) {
+        match self.failures.iter_mut().find(|known| known.detector == detector) {
+            Some(known) if known.clauses.contains(&clause) => {}
+            Some(known) => known.clauses.push(clause),
+            None => {
+                let detector = detector.to_string();
+                self.failures.push(Failure { detector, reason, clauses: vec![clause] });
+            }
+        }
+    }
+}
+
 impl Inner {
     /// Which clauses an exception lifts here: for each, the exception.
-    pub(super) fn exceptions(
+    pub(crate) fn exceptions(
         &self,
         judge: &mut Judge<'_>,
         plan: &Plan,
@@ -46,7 +75,7 @@ impl Inner {
         }
     }
 
-    pub(super) fn rules(
+    pub(crate) fn rules(
         &self,
         judge: &mut Judge<'_>,
         plan: &Plan,
@@ -71,7 +100,7 @@ impl Inner {
     }
 
     /// Whether something is quoted that may excuse what was found; if so, the quotations are known afterwards.
-    pub(super) fn quotes(&self, judge: &mut Judge<'_>, plan: &Plan) -> bool {
+    pub(crate) fn quotes(&self, judge: &mut Judge<'_>, plan: &Plan) -> bool {
         if plan.excusable.is_empty() {
             return false;
         }
@@ -190,10 +219,6 @@ impl Inner {
         if let Some(action) = action {
             outcome.findings.push(Finding { clause: at, rule: index, surface, action, evidence: Vec::new() });
         }
-        match outcome.failures.iter_mut().find(|known| known.detector == detector) {
-            Some(known) if known.clauses.contains(&at) => {}
-            Some(known) => known.clauses.push(at),
-            None => outcome.failures.push(Failure { detector, reason, clauses: vec![at] }),
-        }
+        outcome.fail(&detector, reason, at);
     }
 }

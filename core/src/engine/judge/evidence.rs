@@ -274,7 +274,7 @@ fn small(n: usize) -> u32 {
 }
 
 /// The atoms of a condition with the sign under which each first stands.
-fn polarities(condition: &Condition) -> Vec<(u32, bool)> {
+pub(crate) fn polarities(condition: &Condition) -> Vec<(u32, bool)> {
     // Walking the postfix form backwards visits each operation before its operands.
     let mut out = Vec::new();
     let mut pending = vec![true];

@@ -1,6 +1,7 @@
 //! Atoms that look at text: which text they mean, and what was found there.
 
 use super::super::matcher::Hit;
+use super::super::program::Program;
 use super::super::provenance;
 use super::super::scan::TextScan;
 use super::super::scores::Slot;
@@ -84,7 +85,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    pub(super) fn counts(&self, scan: &TextScan, parts: Parts, span: Span) -> bool {
+    pub(crate) fn counts(&self, scan: &TextScan, parts: Parts, span: Span) -> bool {
         match parts {
             Parts::All => true,
             Parts::Foreign => provenance::of(&scan.regions, span).is_some(),
@@ -93,7 +94,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    pub(super) fn hits<'s>(
+    pub(crate) fn hits<'s>(
         &'s self,
         scan: &'s TextScan,
         parts: Parts,
@@ -120,7 +121,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Calls `found` with pairs at most `gap` bytes apart in one view until it is content; whether there was any.
-    pub(super) fn near(
+    pub(crate) fn near(
         &self,
         scan: &TextScan,
         parts: Parts,
@@ -129,37 +130,8 @@ impl<'a> Judge<'a> {
         gap: u32,
         found: &mut dyn FnMut((Hit, Hit)) -> bool,
     ) -> bool {
-        let mut any = false;
-        // The last hit of each set seen so far that reaches furthest: any partner to the left is at most as close.
-        let mut last: [Option<Hit>; 2] = [None, None];
-        for hit in scan.hits.iter().copied() {
-            let Some(sets) = self.program.members.get(hit.pattern as usize) else { continue };
-            let in_set = [first, second].map(|set| sets.contains(&set));
-            let counts = in_set.contains(&true)
-                && (parts == Parts::All || self.counts(scan, parts, scan.place(hit).0));
-            if !counts {
-                continue;
-            }
-            // A hit of both sets is no partner of its own, and takes no partner's place before it has met it.
-            for (own, _) in in_set.iter().enumerate().filter(|(_, is_in)| **is_in) {
-                let other = last.get(1 - own).copied().flatten();
-                let close =
-                    |other: &Hit| other.view == hit.view && hit.start.saturating_sub(other.end) <= gap;
-                if let Some(other) = other.filter(close) {
-                    any = true;
-                    if !found((other, hit)) {
-                        return true;
-                    }
-                }
-            }
-            for (slot, _) in last.iter_mut().zip(in_set).filter(|(_, is_in)| *is_in) {
-                let further = slot.is_none_or(|known| known.view != hit.view || hit.end >= known.end);
-                if further {
-                    *slot = Some(hit);
-                }
-            }
-        }
-        any
+        let counts = |hit: Hit| parts == Parts::All || self.counts(scan, parts, scan.place(hit).0);
+        near_pairs(self.program, scan, &counts, (first, second, gap), found)
     }
 
     /// A result that rests on a pattern whose automaton could not be built is unknown, unless it was found anyway.
@@ -172,4 +144,43 @@ impl<'a> Judge<'a> {
         });
         if failed && value == Truth::False { Truth::Unknown } else { value }
     }
+}
+
+/// Calls `found` with pairs of a hit of each set, at most `gap` bytes apart in one view, until it is content; whether there
+/// was any.
+pub(crate) fn near_pairs(
+    program: &Program,
+    scan: &TextScan,
+    counts: &dyn Fn(Hit) -> bool,
+    (first, second, gap): (u32, u32, u32),
+    found: &mut dyn FnMut((Hit, Hit)) -> bool,
+) -> bool {
+    let mut any = false;
+    // The last hit of each set seen so far that reaches furthest: any partner to the left is at most as close.
+    let mut last: [Option<Hit>; 2] = [None, None];
+    for hit in scan.hits.iter().copied() {
+        let Some(sets) = program.members.get(hit.pattern as usize) else { continue };
+        let in_set = [first, second].map(|set| sets.contains(&set));
+        if !(in_set.contains(&true) && counts(hit)) {
+            continue;
+        }
+        // A hit of both sets is no partner of its own, and takes no partner's place before it has met it.
+        for (own, _) in in_set.iter().enumerate().filter(|(_, is_in)| **is_in) {
+            let other = last.get(1 - own).copied().flatten();
+            let close = |other: &Hit| other.view == hit.view && hit.start.saturating_sub(other.end) <= gap;
+            if let Some(other) = other.filter(close) {
+                any = true;
+                if !found((other, hit)) {
+                    return true;
+                }
+            }
+        }
+        for (slot, _) in last.iter_mut().zip(in_set).filter(|(_, is_in)| *is_in) {
+            let further = slot.is_none_or(|known| known.view != hit.view || hit.end >= known.end);
+            if further {
+                *slot = Some(hit);
+            }
+        }
+    }
+    any
 }

@@ -3,6 +3,9 @@
 mod evidence;
 mod look;
 
+pub(crate) use evidence::polarities;
+pub(crate) use look::near_pairs;
+
 use super::program::Program;
 use super::provenance::Provenance;
 use super::scan::TextScan;

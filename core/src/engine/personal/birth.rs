@@ -28,7 +28,7 @@ const BORN: [&str; 17] = [
 /// How far before the date the word may stand.
 const REACH: usize = 32;
 
-const MONTHS: [&str; 12] =
+pub(crate) const MONTHS: [&str; 12] =
     ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
 /// Reports the date of birth whose first number starts the phrase.

@@ -18,6 +18,9 @@ mod travel;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use birth::MONTHS;
+pub(crate) use street::GERMAN as STREETS;
+
 use crate::engine::anchor::{byte_at, nearest, next_anchor};
 use crate::engine::found::{Finds, Found, Kinds, kinds};
 use serde::{Deserialize, Serialize};

@@ -77,7 +77,7 @@ const FRENCH: [&[u8]; 13] = [
     b"route",
     b"all\xc3\xa9e",
 ];
-const GERMAN: [&[u8]; 4] = [b"stra\xc3\x9fe", b"strasse", b"str.", b"gasse"];
+pub(crate) const GERMAN: [&[u8]; 4] = [b"stra\xc3\x9fe", b"strasse", b"str.", b"gasse"];
 
 /// Words after which a number that could be a year is a house number: "in 2008 Wall Street", but "at 2008 Main Street".
 const PLACES: [&str; 10] =

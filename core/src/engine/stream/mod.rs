@@ -1,13 +1,33 @@
 //! Judging a response while it arrives.
+//!
+//! ```text
+//! chunk -> text of its channel -> places at which words end -> detectors, rules -> released text
+//! ```
+//! Every decision is taken at a place that follows from the text, never from how it was cut: the same bytes give the same
+//! releases and the same verdict, whatever chunks they come in. `docs/streaming.md` says what is held back for how long.
 
+mod alive;
+mod calls;
+mod facts;
+mod holding;
+mod lane;
+mod outlook;
+mod points;
+mod release;
+mod shared;
+mod steps;
 mod utf8;
+mod values;
 
-use super::guard::{CheckError, Guard};
-use crate::message::{Input, Message, Part, Role};
+pub(crate) use holding::Holding;
+
+use super::guard::{CheckError, Guard, Outcome};
+use crate::message::{Input, Surface};
 use crate::policy::Action;
 use crate::verdict::{Field, Verdict};
-use std::borrow::Cow;
-use utf8::Decoder;
+use calls::Call;
+use lane::Lane;
+use shared::Shared;
 
 /// A part of a streamed message that arrives on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,23 +41,76 @@ pub enum Channel {
 }
 
 /// A response that is judged while it arrives. It does no I/O: chunks go in, text that may be shown comes out.
+///
+/// # What is released, and when?
+/// Text of the answer and of the reasoning, as soon as nothing that follows can make it part of a finding of action
+/// `redact` or stricter. What findings ask to redact comes out as placeholders. The arguments of a tool call come out in
+/// one piece, once they are complete and cleared: half a call is of no use.
+///
+/// # What ends a stream?
+/// A finding of action `block` or `escalate`. Nothing is released any more, on no channel, and the verdict is that on the
+/// text up to there. A finding of action `revise` also takes back what was not released yet, and the rest of the message
+/// is judged to the end, for the critique.
+///
+/// # What if the decision has to wait?
+/// A rule may rest on something that is still to come: the other half of a conjunction, an excuse, a line that is missing so
+/// far. The text it rests on waits, no longer than `[stream]` of the policy allows. What is released then and turns out to
+/// be part of a finding is stated in the verdict, as `released_before` under `degraded`.
+///
+/// ```
+/// use brightline::{Channel, Compiler, Guard, Input};
+///
+/// let policy = Compiler::new().text("house.md", r#"
+/// ## Addresses stay with us {#addresses authority=developer}
+///
+/// Customers did not agree to see each other's mail.
+///
+/// ~~~rule
+/// on     = ["response"]
+/// when   = 'pii("email")'
+/// action = "redact"
+/// ~~~
+///
+/// ~~~examples
+/// hits:   response: write to ann@example.com
+/// misses: response: write to us
+/// ~~~
+/// "#).into_policy()?;
+/// let guard = Guard::new(policy)?;
+/// let mut stream = guard.stream(&Input::request("Who can help me?"))?;
+/// let mut shown = String::new();
+/// for chunk in ["Ask An", "n, at ann@exam", "ple.com", " or here."] {
+///     for (channel, text) in stream.push(Channel::Text, chunk.as_bytes()).released {
+///         assert_eq!(channel, Channel::Text);
+///         shown.push_str(&text);
+///     }
+/// }
+/// let end = stream.finish();
+/// end.released.iter().for_each(|(_, text)| shown.push_str(text));
+/// assert_eq!(shown, "Ask Ann, at [email] or here.");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Stream {
-    guard: Guard,
-    context: Input<'static>,
-    text: Held,
-    reasoning: Held,
+    shared: Shared,
+    text: Option<Lane>,
+    reasoning: Option<Lane>,
     calls: Vec<Call>,
+    /// The strictest action of what was found so far.
+    action: Action,
+    /// A finding takes back what was not released.
+    frozen: bool,
     end: Option<End>,
 }
 
 /// What one chunk led to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Step {
-    /// Text that may be shown, in order.
+    /// Text that may be shown, in order: pieces of one channel follow one another.
     pub released: Vec<(Channel, String)>,
-    /// The strictest action of what was found so far.
+    /// The strictest action among the findings that are certain by now, of `redact` and stricter. Lesser ones are left to
+    /// the verdict.
     pub action: Action,
-    /// Whether the stream has ended: nothing more is released.
+    /// Whether a finding has ended the stream: nothing more is released, and [`Stream::finish`] has the verdict.
     pub stopped: bool,
 }
 
@@ -46,29 +119,11 @@ pub struct Step {
 pub struct End {
     /// Text that may be shown, in order.
     pub released: Vec<(Channel, String)>,
-    /// The verdict on the whole message.
+    /// The verdict on the message, or on what of it arrived before a finding ended the stream. It holds no redacted text:
+    /// that was released. Places in its evidence are bytes of a channel's text, in the message that follows the context.
     pub verdict: Verdict,
-    /// Whether a finding ended the stream.
+    /// Whether a finding of action `block` or `escalate` ended the stream. The verdict's message is safe to show instead.
     pub stopped: bool,
-}
-
-#[derive(Default)]
-struct Held {
-    decoder: Decoder,
-    text: String,
-}
-
-impl Held {
-    fn push(&mut self, bytes: &[u8]) {
-        self.decoder.push(bytes, &mut self.text);
-    }
-}
-
-struct Call {
-    index: u32,
-    id: String,
-    name: String,
-    arguments: Held,
 }
 
 impl Guard {
@@ -81,121 +136,71 @@ impl Guard {
         if let Some(settings) = &context.settings {
             settings.check_request().map_err(|error| CheckError::Settings(error.to_string()))?;
         }
-        let mut context = context.to_static();
-        context.target = None;
         Ok(Stream {
-            guard: self.clone(),
-            context,
-            text: Held::default(),
-            reasoning: Held::default(),
+            shared: Shared::new(self, context),
+            text: None,
+            reasoning: None,
             calls: Vec::new(),
+            action: Action::Allow,
+            frozen: false,
             end: None,
         })
     }
 }
 
 impl Stream {
-    /// Declares a tool call before its arguments.
+    /// Declares a tool call before its arguments. The name may come in pieces, and later than the first arguments; the id
+    /// is the host's own and plays no part. Indexes need not follow one another; a call without a name is judged as one of
+    /// the tool ``.
     pub fn tool_call(&mut self, index: u32, id: &str, name: &str) {
-        if self.end.is_some() {
-            return;
+        let _ = id;
+        if self.end.is_none() {
+            self.call(index).name.push_str(name);
         }
-        let call = self.call(index);
-        call.id.push_str(id);
-        call.name.push_str(name);
     }
 
-    fn call(&mut self, index: u32) -> &mut Call {
-        let at = match self.calls.iter().position(|call| call.index == index) {
-            Some(at) => at,
-            None => {
-                let arguments = Held::default();
-                self.calls.push(Call { index, id: String::new(), name: String::new(), arguments });
-                self.calls.len() - 1
-            }
-        };
-        #[expect(clippy::indexing_slicing, reason = "found or just pushed")]
-        &mut self.calls[at]
-    }
-
-    /// Takes the next bytes of a channel, cut anywhere.
+    /// Takes the next bytes of a channel, cut anywhere, also inside of a character. Bytes that are no UTF-8 become U+FFFD.
+    ///
+    /// After the end it releases nothing. An empty chunk declares that the channel is there, and lets time pass.
     pub fn push(&mut self, channel: Channel, bytes: &[u8]) -> Step {
-        if let Some(end) = &self.end {
-            return Step { released: Vec::new(), action: end.verdict.action, stopped: end.stopped };
+        let mut released = Vec::new();
+        if self.end.is_none() {
+            match channel {
+                Channel::Text | Channel::Reasoning => self.push_text(channel, bytes, &mut released),
+                Channel::ToolCall(index) => self.push_call(index, bytes, &mut released),
+            }
         }
-        match channel {
-            Channel::Text => self.text.push(bytes),
-            Channel::Reasoning => self.reasoning.push(bytes),
-            Channel::ToolCall(index) => self.call(index).arguments.push(bytes),
-        }
-        Step::default()
+        let stopped = self.end.as_ref().is_some_and(|end| end.stopped);
+        let action = self.end.as_ref().map_or(self.action, |end| end.verdict.action);
+        Step { released, action, stopped }
     }
 
     /// Ends the message. Called again, it gives the same verdict and releases nothing.
     pub fn finish(&mut self) -> End {
-        if let Some(end) = &self.end {
-            return End { released: Vec::new(), ..end.clone() };
-        }
-        let end = self.judge();
-        self.end = Some(End { released: Vec::new(), ..end.clone() });
-        end
-    }
-
-    fn judge(&mut self) -> End {
-        let mut parts = Vec::new();
-        let mut order = Vec::new();
-        for (channel, held) in [(Channel::Reasoning, &mut self.reasoning), (Channel::Text, &mut self.text)] {
-            held.decoder.finish(&mut held.text);
-            let text: Cow<'static, str> = Cow::Owned(std::mem::take(&mut held.text));
-            if !text.is_empty() {
-                order.push(channel);
-                parts.push(match channel {
-                    Channel::Reasoning => Part::Reasoning { text, at: None },
-                    _ => Part::Text { text, at: None },
-                });
-            }
-        }
-        self.calls.sort_by_key(|call| call.index);
-        for call in &mut self.calls {
-            call.arguments.decoder.finish(&mut call.arguments.text);
-            let arguments = Cow::Owned(std::mem::take(&mut call.arguments.text));
-            order.push(Channel::ToolCall(call.index));
-            parts.push(Part::ToolCall {
-                name: Cow::Owned(std::mem::take(&mut call.name)),
-                arguments,
-                at: call.index,
-            });
-        }
-        let mut input = std::mem::take(&mut self.context);
-        input.messages.push(Message { role: Role::Assistant, parts });
-        let verdict = self.guard.judged(&input);
-        let stopped = verdict.action >= Action::Escalate;
         let mut released = Vec::new();
-        let message = input.messages.pop();
-        if verdict.action <= Action::Redact {
-            let parts = message.into_iter().flat_map(|message| message.parts);
-            for (channel, part) in order.into_iter().zip(parts) {
-                let (field, at, text) = match part {
-                    Part::Text { text, at } => (Field::Content, at, text),
-                    Part::Reasoning { text, at } => (Field::Reasoning, at, text),
-                    Part::ToolCall { arguments, at, .. } => (Field::ToolCalls, Some(at), arguments),
-                    _ => continue,
-                };
-                let redacted = verdict.redactions.iter().find(|it| it.field == field && it.part == at);
-                let text = redacted.map_or_else(|| text.into_owned(), |it| it.text.clone());
-                if !text.is_empty() {
-                    released.push((channel, text));
-                }
-            }
+        if self.end.is_none() {
+            self.close(&mut released);
         }
-        End { released, verdict, stopped }
+        match &self.end {
+            Some(end) => End { released, ..end.clone() },
+            None => End {
+                released,
+                verdict: self.shared.verdict(Outcome::default(), Surface::Response, 0),
+                stopped: false,
+            },
+        }
     }
 
-    /// How many bytes of the message the stream holds.
+    /// How many bytes of the message the stream holds in memory: what it holds back, and what detectors look back at.
     pub fn held(&self) -> usize {
-        let held = |held: &Held| held.text.len() + held.decoder.held();
-        held(&self.text)
-            + held(&self.reasoning)
-            + self.calls.iter().map(|it| held(&it.arguments)).sum::<usize>()
+        let lanes = self.text.iter().chain(&self.reasoning).map(Lane::held);
+        lanes.chain(self.calls.iter().map(Call::held)).sum()
+    }
+}
+
+fn lane(channel: Channel) -> Lane {
+    match channel {
+        Channel::Reasoning => Lane::new(Surface::Reasoning, Field::Reasoning),
+        _ => Lane::new(Surface::Response, Field::Content),
     }
 }

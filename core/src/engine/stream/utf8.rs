@@ -29,12 +29,13 @@ impl Decoder {
                 }
             }
         }
-        for chunk in bytes.utf8_chunks() {
+        let mut chunks = bytes.utf8_chunks().peekable();
+        while let Some(chunk) = chunks.next() {
             out.push_str(chunk.valid());
             let invalid = chunk.invalid();
-            let open = std::str::from_utf8(invalid).err().is_some_and(|error| error.error_len().is_none());
+            let open = chunks.peek().is_none()
+                && std::str::from_utf8(invalid).err().is_some_and(|error| error.error_len().is_none());
             if open {
-                // Only the last chunk can end in the middle of a character.
                 self.open.iter_mut().zip(invalid).for_each(|(to, &from)| *to = from);
                 self.len = invalid.len();
             } else if !invalid.is_empty() {

@@ -52,6 +52,18 @@ pub enum ViewKind {
 }
 
 impl ViewKind {
+    /// The views besides the normalized one, in their order.
+    pub(crate) const DERIVED: [Self; 8] = [
+        Self::Unspaced,
+        Self::Leet,
+        Self::Hidden,
+        Self::Base64,
+        Self::Hex,
+        Self::Url,
+        Self::Rot13,
+        Self::Reversed,
+    ];
+
     /// The name in verdicts.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -162,6 +174,7 @@ pub struct Views {
     rot13: View,
     reversed: View,
     scratch: Scratch,
+    disguised: bool,
 }
 
 /// Buffers of the decoders.
@@ -189,6 +202,7 @@ impl Default for Views {
             rot13: view(ViewKind::Rot13),
             reversed: view(ViewKind::Reversed),
             scratch: Scratch::default(),
+            disguised: false,
         }
     }
 }
@@ -197,12 +211,14 @@ impl Views {
     /// Reads `text`. Views of an earlier text are gone; their buffers are used again.
     pub fn build(&mut self, text: &str, options: ViewOptions) {
         self.derived_mut().into_iter().for_each(View::clear);
+        self.disguised = false;
         let has_tags = self.normalized.fill(|out, map| Normalizer { out, map, space: None }.run(text));
         if !options.derived {
             return;
         }
         let Self { normalized: View { text: normal, map, .. }, scratch, .. } = self;
         let signals = signals::signals(normal.as_bytes());
+        self.disguised = signals.disguised;
         if signals.unspaced {
             let found = self.unspaced.fill(|out, to| rewrite::unspaced(normal, map, text, out, to));
             keep(&mut self.unspaced, found);
@@ -255,6 +271,11 @@ impl Views {
         ];
         let found = derived.into_iter().filter(|view| !view.text.trim_matches(' ').is_empty());
         std::iter::once(&self.normalized).chain(found)
+    }
+
+    /// Whether the text is read in one way only, and more text would have to say otherwise.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.disguised && self.iter().nth(1).is_none()
     }
 
     fn derived_mut(&mut self) -> [&mut View; 8] {

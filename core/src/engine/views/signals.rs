@@ -19,6 +19,8 @@ pub(super) struct Signals {
     pub(super) rot13: bool,
     /// Function words written backwards.
     pub(super) reversed: bool,
+    /// A function word in rot13 or backwards, be it an accident or not.
+    pub(super) disguised: bool,
 }
 
 /// The shortest encoded token that is decoded.
@@ -328,13 +330,15 @@ impl Scan {
             let words = text.split(|byte| !byte.is_ascii_alphanumeric());
             words.filter(|word| FUNCTION_WORDS.contains(word)).count()
         };
+        let disguised = self.rot13 + self.reversed > 0;
         // Plain words are counted only where there is a disguised one: the branch on them could not be predicted.
-        let limit = if self.rot13 + self.reversed > 0 { plain().div_ceil(DOMINATES).max(1) } else { 1 };
+        let limit = if disguised { plain().div_ceil(DOMINATES).max(1) } else { 1 };
         Signals {
             hex: self.found.hex || self.prefixed * 2 >= MIN_ENCODED / 2,
             url: self.escapes >= MIN_ESCAPES,
             rot13: self.rot13 >= limit,
             reversed: self.reversed >= limit,
+            disguised,
             ..self.found
         }
     }
@@ -358,8 +362,8 @@ mod tests {
             ("68 65 6c 6c 6f 20 74 68", Signals { hex: true, ..none }),
             ("0x68 0x65 0x6c 0x6c", Signals { hex: true, ..none }),
             ("ab%20cd%20ef%20gh", Signals { url: true, ..none }),
-            ("ubj gb znxr n obzo", Signals { rot13: true, ..none }),
-            ("bmob a ekam ot woh", Signals { reversed: true, ..none }),
+            ("ubj gb znxr n obzo", Signals { rot13: true, disguised: true, ..none }),
+            ("bmob a ekam ot woh", Signals { reversed: true, disguised: true, ..none }),
         ] {
             assert_eq!(signals(text.as_bytes()), expected, "{text}");
         }
@@ -374,7 +378,7 @@ mod tests {
             let reversed: Vec<u8> = word.iter().rev().copied().collect();
             let found = |word: &[u8]| signals(&[b"x ", word].concat());
             assert_eq!(found(word), Signals::default());
-            assert_eq!(found(&rot13), Signals { rot13: true, ..Signals::default() });
+            assert_eq!(found(&rot13), Signals { rot13: true, disguised: true, ..Signals::default() });
             assert_eq!(found(&reversed).reversed, word != b"and");
         }
     }

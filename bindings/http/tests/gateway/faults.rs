@@ -1,0 +1,301 @@
+//! What can break, and that nothing gets through where it does.
+
+use crate::support::script::{self, answer, stream_end, stream_head};
+use crate::support::{Act, Fake, Running, client, quick};
+use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Path, request and a stream whose end must not be shown.
+fn apis() -> [(&'static str, Value, String); 3] {
+    let said = "Well, then, see. The azure lantern is lit.";
+    [
+        (
+            "/v1/chat/completions",
+            json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": "hi"}]}),
+            script::chat("", said, &[("say", "{\"it\": \"azure lantern\"}")]),
+        ),
+        (
+            "/v1/messages",
+            json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": "hi"}]}),
+            script::messages(&[("text", said, ""), ("tool_use", "say", "{\"it\": \"azure lantern\"}")]),
+        ),
+        (
+            "/v1/responses",
+            json!({"model": "m", "stream": true, "input": "hi"}),
+            script::responses(&[
+                ("message", said, ""),
+                ("function_call", "say", "{\"it\": \"azure lantern\"}"),
+            ]),
+        ),
+    ]
+}
+
+/// No byte of what is blocked, split as events may split it.
+fn assert_nothing_leaked(answer: &client::Answer, what: &str) {
+    let deltas: String = answer
+        .events()
+        .iter()
+        .flat_map(|event| {
+            ["/choices/0/delta/content", "/delta/text", "/delta", "/delta/partial_json"]
+                .into_iter()
+                .filter_map(|place| event.pointer(place)?.as_str().map(str::to_string))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(!deltas.contains("az"), "{what}: {deltas}");
+    assert!(!String::from_utf8_lossy(&answer.raw).contains("azure"), "{what}");
+}
+
+#[tokio::test]
+async fn an_upstream_that_dies_at_any_byte_leaks_nothing() {
+    for (path, request, text) in apis() {
+        for at in (0..text.len()).step_by(37).chain([text.len() - 1]) {
+            let said = text.clone();
+            let fake = Fake::start(move |_| script::dies(&said, at)).await;
+            let gateway = Running::start(&fake.url(), quick()).await;
+            let answer = client::post(&gateway, path, &request).await;
+            assert_nothing_leaked(&answer, &format!("{path} dies at {at}"));
+            let ended = answer.body.contains("upstream_broken")
+                || answer.body.contains("broke off")
+                || answer.body.contains("That stays unsaid.");
+            assert!(ended, "{path} dies at {at}: {}", answer.body);
+            assert!(answer.whole, "{path} dies at {at}: the client sees a proper end");
+            gateway.idle().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_early_is_no_answer() {
+    for (path, request, text) in apis() {
+        // At the end of each event: nothing is half, and still it is not whole.
+        let ends: Vec<usize> = text.match_indices("\n\n").map(|it| it.0 + 2).collect();
+        for at in ends.iter().take(ends.len() / 3).step_by(5) {
+            let said = text[..*at].to_string();
+            let fake = Fake::start(move |_| script::stream(&said, 11)).await;
+            let gateway = Running::start(&fake.url(), quick()).await;
+            let answer = client::post(&gateway, path, &request).await;
+            assert_nothing_leaked(&answer, path);
+            assert!(answer.body.contains("broke off"), "{path} at {at}: {}", answer.body);
+            assert!(!answer.body.contains("\"stop\""), "{path} at {at}: {}", answer.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stall_ends_in_time() {
+    for (path, request, text) in apis() {
+        for at in [0, text.len() / 4] {
+            let said = text.clone();
+            let fake = Fake::start(move |_| script::stalls(&said, at)).await;
+            let gateway = Running::start(&fake.url(), quick()).await;
+            let started = Instant::now();
+            let answer = client::post(&gateway, path, &request).await;
+            assert!(started.elapsed() < Duration::from_secs(3));
+            assert!(answer.body.contains("in time"), "{path}: {}", answer.body);
+            assert_nothing_leaked(&answer, path);
+            gateway.idle().await;
+            // The connection to the upstream is given up as well.
+            for _ in 0..100 {
+                if fake.open.load(Ordering::SeqCst) == 0 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert_eq!(fake.open.load(Ordering::SeqCst), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn silence_before_the_head_and_a_slow_trickle_end_in_time() {
+    let fake = Fake::start(|_| vec![Act::Stall]).await;
+    let gateway = Running::start(&fake.url(), quick()).await;
+    let request = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+    let answer = client::post(&gateway, "/v1/chat/completions", &request).await;
+    assert_eq!((answer.status, &answer.json()["error"]["code"]), (504, &json!("upstream_timeout")));
+
+    // Always a little, never the end: only the deadline of the whole exchange helps.
+    let fake = Fake::start(|_| {
+        let mut acts = vec![stream_head()];
+        for _ in 0..200 {
+            acts.push(script::chunk(b": still here\n\n"));
+            acts.push(Act::Wait(Duration::from_millis(50)));
+        }
+        acts
+    })
+    .await;
+    let mut config = quick();
+    config.deadlines.exchange = Duration::from_millis(700);
+    let gateway = Running::start(&fake.url(), config).await;
+    let (path, request, _) = apis()[0].clone();
+    let started = Instant::now();
+    let answer = client::post(&gateway, path, &request).await;
+    assert!(started.elapsed() < Duration::from_secs(3));
+    assert!(answer.body.contains("\"deadline\""), "{}", answer.body);
+    gateway.idle().await;
+}
+
+#[tokio::test]
+async fn garbage_is_no_answer() {
+    let long = format!("data: {}\n\n", "x".repeat(9 << 20));
+    for (path, request, _) in apis() {
+        for garbage in [
+            "data: {\"half\": \n\n".to_string(),
+            "data: azure lantern\n\n".to_string(),
+            "data: [1]\n\n".to_string(),
+            "data: {\"type\": 3, \"choices\": {}}\n\n".to_string(),
+            "data: {\"choices\": [3], \"type\": \"content_block_start\"}\n\n".to_string(),
+            "<html>azure lantern</html>".to_string(),
+            "event: azure\n\nevent: lantern\n\n".to_string(),
+            long.clone(),
+        ] {
+            let said = garbage.clone();
+            let fake = Fake::start(move |_| script::stream(&said, 1 << 16)).await;
+            let gateway = Running::start(&fake.url(), quick()).await;
+            let answer = client::post(&gateway, path, &request).await;
+            assert!(!String::from_utf8_lossy(&answer.raw).contains("azure"), "{path}: {}", answer.body);
+            assert!(answer.body.contains("brightline: "), "{path}: {}", answer.body);
+            assert!(answer.whole);
+            gateway.idle().await;
+        }
+    }
+    let fake = Fake::start(|_| {
+        let mut acts = vec![stream_head(), script::chunk(b"data: \xff\xfe azure lantern\n\n")];
+        acts.push(stream_end());
+        acts
+    })
+    .await;
+    let gateway = Running::start(&fake.url(), quick()).await;
+    let (path, request, _) = apis()[0].clone();
+    let answer = client::post(&gateway, path, &request).await;
+    assert!(answer.body.contains("upstream_unreadable") && !answer.body.contains("lantern"));
+    for raw in [
+        &b"HTTP/9 nonsense\r\n\r\n"[..],
+        b"\x00\x01\x02",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n{\"azure",
+    ] {
+        let fake = Fake::start(move |_| vec![Act::Raw(raw.to_vec()), Act::Die]).await;
+        let gateway = Running::start(&fake.url(), quick()).await;
+        let answer = client::post(&gateway, path, &request).await;
+        assert_eq!(answer.status, 502, "{}", answer.body);
+        assert!(!answer.body.contains("azure"));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_takes_everything_with_it() {
+    for (path, request, text) in apis() {
+        let said = text[..text.len() / 4].to_string();
+        let fake = Fake::start(move |_| script::stalls(&said, said.len())).await;
+        let mut config = quick();
+        config.deadlines.idle = Duration::from_secs(60);
+        config.deadlines.exchange = Duration::from_secs(60);
+        let gateway = Running::start(&fake.url(), config).await;
+        let mut streams = Vec::new();
+        for _ in 0..10 {
+            let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+            let body = request.to_string();
+            let head =
+                format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut some = [0; 64];
+            assert!(stream.read(&mut some).await.unwrap() > 0);
+            streams.push(stream);
+        }
+        assert_eq!(gateway.layer.in_flight(), 10);
+        drop(streams);
+        gateway.idle().await;
+        for _ in 0..200 {
+            if fake.open.load(Ordering::SeqCst) == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(fake.open.load(Ordering::SeqCst), 0, "{path}: the upstream is not asked any more");
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused() {
+    let mut config = quick();
+    config.limits.request_bytes = 1000;
+    config.limits.response_bytes = 1000;
+    let fake = Fake::start(|_| {
+        answer(200, "application/json", &[], format!("{{\"x\": \"{}\"}}", "y".repeat(2000)).as_bytes())
+    })
+    .await;
+    let gateway = Running::start(&fake.url(), config).await;
+    let ask = |text: String| json!({"model": "m", "messages": [{"role": "user", "content": text}]});
+    let answer = client::post(&gateway, "/v1/messages", &ask("x".repeat(2000))).await;
+    assert_eq!((answer.status, &answer.json()["error"]["type"]), (413, &json!("request_too_large")));
+    assert!(fake.requests().is_empty());
+    let answer = client::post(&gateway, "/v1/chat/completions", &ask("x".into())).await;
+    assert_eq!((answer.status, &answer.json()["error"]["code"]), (502, &json!("response_too_large")));
+}
+
+#[tokio::test]
+async fn a_client_that_dawdles_is_cut_off() {
+    let gateway = Running::start("http://127.0.0.1:9", quick()).await;
+    for half in [
+        "POST /v1/messages HTTP/1.1\r\nhost: x\r\n",
+        "POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 90\r\n\r\n{",
+    ] {
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+        stream.write_all(half.as_bytes()).await.unwrap();
+        let mut raw = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(3), stream.read_to_end(&mut raw)).await;
+        assert!(read.is_ok(), "the connection stays open");
+    }
+    gateway.idle().await;
+}
+
+#[tokio::test]
+async fn ending_waits_for_what_is_in_flight() {
+    let (path, request, text) = apis()[0].clone();
+    let slow = move |asked: &crate::support::Asked| {
+        let wait = if asked.json()["model"] == "slow" { 60_000 } else { 300 };
+        let mut acts = vec![stream_head(), Act::Wait(Duration::from_millis(wait))];
+        acts.extend(script::stream(&text, 64).into_iter().skip(1));
+        acts
+    };
+    let fake = Fake::start(slow).await;
+    let mut config = quick();
+    config.deadlines.idle = Duration::from_secs(60);
+    config.deadlines.exchange = Duration::from_secs(60);
+    config.deadlines.drain = Duration::from_secs(1);
+    for (model, fine) in [("m", true), ("slow", false)] {
+        let gateway = Running::start(&fake.url(), config.clone()).await;
+        let mut request = request.clone();
+        request["model"] = model.into();
+        let address = gateway.address;
+        let asked = tokio::spawn(async move {
+            client::request(address, "POST", path, &[], request.to_string().as_bytes()).await
+        });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(gateway.stop().await.is_ok(), fine, "{model}");
+        let answer = asked.await.unwrap();
+        assert_eq!(answer.body.contains("That stays unsaid."), fine, "{}", answer.body);
+        assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    }
+}
+
+#[tokio::test]
+async fn more_connections_than_allowed_wait() {
+    let mut config = quick();
+    config.limits.connections = 2;
+    let gateway = Running::start("http://127.0.0.1:9", config).await;
+    let idle = [
+        TcpStream::connect(gateway.address).await.unwrap(),
+        TcpStream::connect(gateway.address).await.unwrap(),
+    ];
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let third = tokio::time::timeout(Duration::from_millis(200), client::get(&gateway, "/health")).await;
+    assert!(third.is_err(), "it waits");
+    drop(idle);
+    let fourth = tokio::time::timeout(Duration::from_secs(2), client::get(&gateway, "/health")).await;
+    assert_eq!(fourth.unwrap().status, 200);
+}

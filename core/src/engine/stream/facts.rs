@@ -1,0 +1,210 @@
+//! What was found in a text, in memory that does not grow with it.
+
+use super::Holding;
+use crate::engine::found::{Found, Kind};
+use crate::engine::judge::near_pairs;
+use crate::engine::matcher::Hit;
+use crate::engine::personal::PersonalKind;
+use crate::engine::program::Program;
+use crate::engine::scan::TextScan;
+use crate::engine::secrets::SecretKind;
+use crate::engine::views::ViewKind;
+use crate::policy::Atom;
+use crate::span::Span;
+use crate::verdict::MAX_SPANS;
+use std::collections::{BTreeSet, HashMap};
+
+/// What is settled of a text. Of what occurs often, the first places are kept: as many as a verdict shows and as some
+/// condition counts to.
+#[derive(Default)]
+pub(super) struct Facts {
+    hits: Vec<(Hit, Span)>,
+    personal: Vec<Found<PersonalKind>>,
+    secrets: Vec<Found<SecretKind>>,
+    /// Patterns that could not be built.
+    failed: Vec<u32>,
+}
+
+/// What a scan of the window found, and what of it is settled.
+pub(super) struct Fresh<'a> {
+    pub scan: &'a TextScan,
+    /// Where the window begins, and how much normalized text lies before it.
+    pub start: usize,
+    pub normal_start: usize,
+    /// What begins before is known already.
+    pub from: usize,
+    /// From here on a value may be under way.
+    pub values: usize,
+    /// Where held patterns may be under way: in the normalized text, and in derived views, sorted.
+    pub live: &'a [usize],
+    pub derived: &'a [(u16, u32)],
+}
+
+/// Few facts need no care.
+const FEW: usize = 512;
+/// How many places of a set in one view are kept.
+const KEPT: usize = 2 * MAX_SPANS;
+
+impl Facts {
+    /// Puts what is settled of the whole text together, as one scan of it would give it. Returns where the first find begins
+    /// that is not settled.
+    pub(super) fn merge(
+        &mut self,
+        fresh: &Fresh<'_>,
+        program: &Program,
+        sets: usize,
+        out: &mut TextScan,
+    ) -> usize {
+        let mut open = usize::MAX;
+        for &pattern in &fresh.scan.matching.failed {
+            if !self.failed.contains(&pattern) {
+                self.failed.push(pattern);
+            }
+        }
+        out.clear(program);
+        out.present = true;
+        out.matching.failed.extend(&self.failed);
+        out.placed.extend(&self.hits);
+        let kinds: Vec<u16> = fresh
+            .scan
+            .views
+            .iter()
+            .map(|view| {
+                ViewKind::DERIVED.iter().position(|kind| *kind == view.kind).map_or(0, |at| at as u16 + 1)
+            })
+            .collect();
+        for hit in &fresh.scan.hits {
+            let view = kinds.get(usize::from(hit.view)).copied().unwrap_or(0);
+            let (place, _) = fresh.scan.place(*hit);
+            let span = place.shifted(fresh.start);
+            let normal = |at: u32| at.saturating_add(u32::try_from(fresh.normal_start).unwrap_or(u32::MAX));
+            let settled = match view {
+                0 => fresh.live.binary_search(&(normal(hit.start) as usize)).is_err(),
+                _ => span.end as usize <= fresh.values && !fresh.derived.contains(&(view, hit.start)),
+            };
+            if (span.start as usize) < fresh.from {
+                continue;
+            }
+            if !settled {
+                open = open.min(span.start as usize);
+            } else {
+                let hit = Hit { start: normal(hit.start), end: normal(hit.end), pattern: hit.pattern, view };
+                out.placed.push((hit, span));
+            }
+        }
+        out.placed.sort_unstable();
+        out.placed.dedup_by_key(|placed| placed.0);
+        out.hits.extend(out.placed.iter().map(|placed| placed.0));
+        out.hits.sort_unstable_by_key(|hit| (hit.view, *hit));
+        out.personal.extend(&self.personal);
+        add(&fresh.scan.personal, fresh, &mut out.personal, &mut open);
+        out.secrets.extend(&self.secrets);
+        add(&fresh.scan.secrets, fresh, &mut out.secrets, &mut open);
+        out.touch(program, sets);
+        open
+    }
+
+    /// How many findings from a place on may make text wait.
+    pub(super) fn relevant(
+        &self,
+        all: &TextScan,
+        program: &Program,
+        holding: &Holding,
+        from: usize,
+    ) -> usize {
+        let held = |hit: &Hit| {
+            let sets = program.members.get(hit.pattern as usize);
+            sets.is_some_and(|sets| sets.iter().any(|&set| holding.sets.get(set as usize) == Some(&true)))
+        };
+        let here = |span: Span| span.start as usize >= from;
+        all.placed.iter().filter(|(hit, span)| here(*span) && held(hit)).count()
+            + all.personal.iter().filter(|it| here(it.span) && holding.personal.contains(it.kind)).count()
+            + all.secrets.iter().filter(|it| here(it.span) && holding.secrets.contains(it.kind)).count()
+    }
+
+    /// Keeps what begins before `from`, as far as some verdict may still need it.
+    pub(super) fn settle(
+        &mut self,
+        all: &TextScan,
+        program: &Program,
+        data: &[Atom],
+        holding: &Holding,
+        till: Till,
+    ) {
+        self.hits.clear();
+        self.hits.extend(all.placed.iter().filter(|(_, span)| (span.start as usize) < till.from));
+        self.personal.clear();
+        self.personal.extend(all.personal.iter().filter(|it| (it.span.start as usize) < till.from));
+        self.secrets.clear();
+        self.secrets.extend(all.secrets.iter().filter(|it| (it.span.start as usize) < till.from));
+        thin(&mut self.personal, till.released);
+        thin(&mut self.secrets, till.released);
+        if self.hits.len() <= FEW {
+            return;
+        }
+        let mut pairs = BTreeSet::new();
+        for atom in data {
+            let Atom::Near { first, second, gap, .. } = atom else { continue };
+            if !(all.touched(*first) && all.touched(*second)) {
+                continue;
+            }
+            let mut left = KEPT;
+            near_pairs(program, all, &|_| true, (*first, *second, *gap), &mut |(one, other)| {
+                pairs.extend([one, other]);
+                left -= 1;
+                left > 0
+            });
+        }
+        let mut seen: HashMap<(u32, u16), (usize, u32)> = HashMap::new();
+        let recent = |hit: &Hit| {
+            till.normal.saturating_sub(hit.end as usize) <= holding.reach as usize + holding.longest
+        };
+        self.hits.retain(|(hit, span)| {
+            let mut kept = span.end as usize > till.released || recent(hit) || pairs.contains(hit);
+            for &set in program.members.get(hit.pattern as usize).into_iter().flatten() {
+                let most = KEPT.max(holding.counted.get(set as usize).copied().unwrap_or(0) + 1);
+                let (count, end) = seen.entry((set, hit.view)).or_default();
+                kept |= *count < most;
+                if hit.start >= *end {
+                    (*count, *end) = (*count + 1, hit.end);
+                }
+            }
+            kept
+        });
+    }
+}
+
+/// How far facts are settled.
+#[derive(Clone, Copy)]
+pub(super) struct Till {
+    pub from: usize,
+    /// What was released.
+    pub released: usize,
+    /// How much normalized text there is.
+    pub normal: usize,
+}
+
+/// Adds the finds that are settled.
+fn add<K: Kind>(found: &[Found<K>], fresh: &Fresh<'_>, out: &mut Vec<Found<K>>, open: &mut usize) {
+    let shifted = found.iter().map(|found| Found { kind: found.kind, span: found.span.shifted(fresh.start) });
+    for found in shifted.filter(|found| found.span.start as usize >= fresh.from) {
+        if found.span.end as usize <= fresh.values {
+            out.push(found);
+        } else {
+            *open = (*open).min(found.span.start as usize);
+        }
+    }
+}
+
+/// Keeps the first places of each kind.
+fn thin<K: Kind>(found: &mut Vec<Found<K>>, released: usize) {
+    if found.len() <= KEPT {
+        return;
+    }
+    let mut counts = [0usize; 32];
+    found.retain(|found| {
+        let Some(count) = counts.get_mut(found.kind.index() as usize) else { return true };
+        *count += 1;
+        *count <= KEPT || found.span.end as usize > released
+    });
+}

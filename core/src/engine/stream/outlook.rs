@@ -1,0 +1,325 @@
+//! What the rules may still come to: which are settled, which wait, and for which text.
+//!
+//! Every atom has a smallest and a largest value that it may yet take, and so has every condition over them. A rule whose
+//! largest value is false is out; one whose smallest value is true holds whatever follows; between them it waits.
+
+use super::Holding;
+use crate::engine::guard::{Inner, Outcome};
+use crate::engine::judge::{Judge, Reading, Scoring};
+use crate::engine::matcher::Hit;
+use crate::engine::program::Plan;
+use crate::engine::redact::Redactable;
+use crate::engine::scores::Slot;
+use crate::policy::{Action, Atom, Comparison, Condition, ForceScratch, Kind, Op, Rule, Threshold, Truth};
+use crate::span::Span;
+use crate::verdict::Field;
+
+/// What follows from the text so far.
+#[derive(Debug, Default)]
+pub(super) struct Outlook {
+    /// The first byte that a decision still rests on.
+    pub hold: Option<u32>,
+    /// A finding that ends the stream, with the clauses whose decision was cut short.
+    pub stop: Option<Vec<usize>>,
+    /// A finding that takes back the rest of the message.
+    pub freeze: Option<u32>,
+    /// What is replaced.
+    pub places: Vec<Redactable>,
+}
+
+/// What the text so far is measured by.
+pub(super) struct Reach<'a> {
+    pub holding: &'a Holding,
+    /// Up to where each normalized match has ended that begins before what may still be under way.
+    pub normal_end: u32,
+    /// Everything before it was released.
+    pub released: u32,
+    /// Whether a decision that rests on the text from here on has waited long enough.
+    pub expired: &'a dyn Fn(u32) -> bool,
+    /// Whether the stream ends where one has.
+    pub stops: bool,
+}
+
+type Bounds = (Truth, Truth);
+
+impl Reach<'_> {
+    pub(super) fn look(
+        &self,
+        inner: &Inner,
+        judge: &mut Judge<'_>,
+        plan: &Plan,
+        force: &ForceScratch,
+        exempted: &[Option<usize>],
+    ) -> Outlook {
+        let mut out = Outlook::default();
+        let quotes = inner.quotes(judge, plan);
+        for &index in &self.holding.rules {
+            let Some((rule, clause)) = inner.rule(index).and_then(|rule| Some((rule, inner.clause(rule)?)))
+            else {
+                continue;
+            };
+            let at = rule.clause as usize;
+            let exempt = exempted.get(at).copied().flatten().is_some() && clause.kind != Kind::Hard;
+            if exempt || inner.is_lifted(force, at) || !inner.tags_hold(judge, rule) {
+                continue;
+            }
+            judge.read(Reading::Whole);
+            let (mut low, mut high, mut now) = judge.outlook(rule);
+            if quotes && now != Truth::True && plan.excusable.binary_search(&index).is_ok() {
+                judge.read(Reading::Unquoted);
+                let other = judge.outlook(rule);
+                if other.2 <= now && high == Truth::True {
+                    judge.read(Reading::Whole);
+                }
+                (low, high, now) = (low.max(other.0), high.max(other.1), now.max(other.2));
+            }
+            if high == Truth::True {
+                self.weigh(judge, rule, (low, now), &mut out);
+            }
+            if out.stop.is_some() {
+                break;
+            }
+        }
+        out
+    }
+
+    fn weigh(&self, judge: &mut Judge<'_>, rule: &Rule, (low, now): Bounds, out: &mut Outlook) {
+        let spans = self.rests_on(judge, rule);
+        if low == Truth::True {
+            return self.enforce(judge, rule, &spans, out);
+        }
+        // What is missing from a text is missing from its beginning on.
+        let absent = spans.is_empty() && now == Truth::True;
+        let (mut overdue, mut waiting) = (false, false);
+        for (start, end) in spans.iter().map(|span| (span.start, span.end)).chain(absent.then_some((0, 1))) {
+            if (self.expired)(start) {
+                overdue |= end > self.released;
+            } else {
+                waiting = true;
+                out.hold = Some(out.hold.map_or(start, |hold| hold.min(start)));
+            }
+        }
+        if overdue && self.stops {
+            out.stop = Some(vec![rule.clause as usize]);
+        } else if now == Truth::True && (overdue || !waiting) && rule.action != Action::Revise {
+            // Of an answer that should be written again, what was said already is not taken back: it may yet say what it
+            // lacks.
+            self.enforce(judge, rule, &spans, out);
+        }
+    }
+
+    /// The rule holds.
+    fn enforce(&self, judge: &mut Judge<'_>, rule: &Rule, spans: &[Span], out: &mut Outlook) {
+        match rule.action {
+            Action::Allow | Action::Flag => {}
+            Action::Redact => {
+                let mut places = Vec::new();
+                judge.evidence(rule, &mut places);
+                places.retain(|place| place.field != Field::ToolName);
+                match places.is_empty() {
+                    // What cannot be redacted is blocked.
+                    true => out.stop = Some(Vec::new()),
+                    false => out.places.extend(places),
+                }
+            }
+            Action::Revise => {
+                let start = spans.iter().map(|span| span.start).min().unwrap_or(0);
+                out.freeze = Some(out.freeze.map_or(start, |freeze| freeze.min(start)));
+            }
+            Action::Escalate | Action::Block => out.stop = Some(Vec::new()),
+        }
+    }
+
+    /// What a finding of the rule would rest on, of what was found so far.
+    fn rests_on(&self, judge: &mut Judge<'_>, rule: &Rule) -> Vec<Span> {
+        let mut spans = Vec::new();
+        for index in judge.alive(&rule.when) {
+            let Some(atom) = judge.data.atoms.get(index as usize) else { continue };
+            let Some((slot, parts)) = atom.place().map(|place| judge.slot(place, judge.reading)) else {
+                continue;
+            };
+            if slot != Slot::Judged {
+                continue;
+            }
+            let scan = &judge.scans.judged;
+            match atom {
+                Atom::Match { set, .. } | Atom::Count { set, .. } if scan.touched(*set) => {
+                    spans.extend(judge.hits(scan, parts, *set).map(|hit| scan.place(hit).0));
+                }
+                Atom::Near { first, second, gap, .. } => {
+                    let mut found = |(left, right): (Hit, Hit)| {
+                        spans.extend([left, right].map(|hit| scan.place(hit).0));
+                        true
+                    };
+                    judge.near(scan, parts, *first, *second, *gap, &mut found);
+                    let sets = [*first, *second].into_iter().filter(|set| scan.touched(*set));
+                    for hit in sets.flat_map(|set| judge.hits(scan, parts, set)) {
+                        // Offsets in derived views are counted from another place.
+                        let slack = if hit.view == 0 { 0 } else { self.holding.longest as u32 };
+                        if self.normal_end.saturating_sub(hit.end) <= gap.saturating_add(slack) {
+                            spans.push(scan.place(hit).0);
+                        }
+                    }
+                }
+                Atom::Personal { kinds, .. } => {
+                    let found = scan.personal.iter().filter(|found| kinds.contains(found.kind));
+                    spans.extend(found.map(|found| found.span));
+                }
+                Atom::Secret { kinds, .. } => {
+                    let found = scan.secrets.iter().filter(|found| kinds.contains(found.kind));
+                    spans.extend(found.map(|found| found.span));
+                }
+                _ => {}
+            }
+        }
+        spans
+    }
+}
+
+impl Inner {
+    /// Notes the clauses whose decision was cut short: they block.
+    pub(super) fn cut_short(
+        &self,
+        clauses: &[usize],
+        surface: crate::message::Surface,
+        outcome: &mut Outcome,
+    ) {
+        for (index, rule) in self.policy.data().rules.iter().enumerate() {
+            let at = rule.clause as usize;
+            if clauses.contains(&at) && !outcome.findings.iter().any(|known| known.clause == at) {
+                let (clause, action, evidence) = (at, Action::Block, Vec::new());
+                outcome.findings.push(crate::verdict::Finding {
+                    clause,
+                    rule: index,
+                    surface,
+                    action,
+                    evidence,
+                });
+            }
+        }
+        clauses.iter().for_each(|&clause| outcome.fail("stream", "hold_exceeded", clause));
+    }
+}
+
+impl Judge<'_> {
+    /// The smallest and the largest value a rule may yet take, and the one it has.
+    fn outlook(&mut self, rule: &Rule) -> (Truth, Truth, Truth) {
+        let (low, high) = self.bounds(&rule.when);
+        if high == Truth::False {
+            return (low, high, Truth::False);
+        }
+        let now = rule.when.eval(|atom| self.decided(atom));
+        let Some(unless) = &rule.unless else { return (low, high, now) };
+        let (excused, may_be) = self.bounds(unless);
+        let excuse = unless.eval(|atom| self.decided(atom));
+        (low.min(may_be.negated()), high.min(excused.negated()), now.min(excuse.negated()))
+    }
+
+    fn bounds(&mut self, condition: &Condition) -> Bounds {
+        let mut stack = Vec::new();
+        for op in &condition.0 {
+            let value = match op {
+                Op::Const(value) => (Truth::from(*value), Truth::from(*value)),
+                Op::Atom(atom) => self.atom_bounds(*atom),
+                Op::Not => {
+                    let (low, high) = stack.pop().unwrap_or(UNDECIDED);
+                    (high.negated(), low.negated())
+                }
+                Op::And | Op::Or => {
+                    let (right, left): (Bounds, Bounds) =
+                        (stack.pop().unwrap_or(UNDECIDED), stack.pop().unwrap_or(UNDECIDED));
+                    if *op == Op::And {
+                        (left.0.min(right.0), left.1.min(right.1))
+                    } else {
+                        (left.0.max(right.0), left.1.max(right.1))
+                    }
+                }
+            };
+            stack.push(value);
+        }
+        stack.pop().unwrap_or(UNDECIDED)
+    }
+
+    /// The value of an atom; models may read what stands before the message.
+    fn decided(&mut self, index: u32) -> Truth {
+        let context = self.data.atoms.get(index as usize).is_some_and(|atom| {
+            atom.needs_model()
+                && atom.place().is_some_and(|place| self.slot(place, self.reading).0 != Slot::Judged)
+        });
+        if context {
+            self.scoring = Scoring::Likes;
+        }
+        let value = self.value(index);
+        self.scoring = Scoring::Nothing;
+        value
+    }
+
+    fn atom_bounds(&mut self, index: u32) -> Bounds {
+        let now = self.decided(index);
+        let Some(atom) = self.data.atoms.get(index as usize) else { return UNDECIDED };
+        let judged = atom.place().is_some_and(|place| self.slot(place, self.reading).0 == Slot::Judged);
+        if !judged {
+            return (now, now);
+        }
+        match atom {
+            Atom::Match { .. } | Atom::Near { .. } | Atom::Personal { .. } | Atom::Secret { .. } => {
+                (now, Truth::True)
+            }
+            Atom::Count { compare, .. } | Atom::Length { compare, .. } => grows(*compare, now),
+            // Without models it stays undecided.
+            _ if self.classifier.is_none() => (now, now),
+            Atom::Label { threshold: Threshold::Score(compare), .. } | Atom::Like { compare, .. } => {
+                grows(*compare, now)
+            }
+            Atom::Label { .. } => (now, Truth::True),
+            _ => UNDECIDED,
+        }
+    }
+
+    /// The atoms on which a condition may come to rest: those whose being true may help to make it true.
+    fn alive(&mut self, condition: &Condition) -> Vec<u32> {
+        let mut sizes: Vec<usize> = Vec::new();
+        let mut stack: Vec<usize> = Vec::new();
+        for op in &condition.0 {
+            let size = match op {
+                Op::Const(_) | Op::Atom(_) => 1,
+                Op::Not => 1 + stack.pop().unwrap_or(0),
+                Op::And | Op::Or => 1 + stack.pop().unwrap_or(0) + stack.pop().unwrap_or(0),
+            };
+            stack.push(size);
+            sizes.push(size);
+        }
+        let mut out = Vec::new();
+        let mut open = vec![(condition.0.len(), true)];
+        while let Some((end, positive)) = open.pop() {
+            let Some(last) = end.checked_sub(1) else { continue };
+            let (Some(op), Some(&size)) = (condition.0.get(last), sizes.get(last)) else { continue };
+            let part = Condition(condition.0.get(end - size..end).unwrap_or_default().to_vec());
+            let (low, high) = self.bounds(&part);
+            if positive && high == Truth::False || !positive && low == Truth::True {
+                continue;
+            }
+            match op {
+                Op::Const(_) => {}
+                Op::Atom(atom) => out.extend(positive.then_some(*atom)),
+                Op::Not => open.push((last, !positive)),
+                Op::And | Op::Or => {
+                    let right = sizes.get(last.wrapping_sub(1)).copied().unwrap_or(0);
+                    open.extend([(last, positive), (last - right, positive)]);
+                }
+            }
+        }
+        out
+    }
+}
+
+const UNDECIDED: Bounds = (Truth::False, Truth::True);
+
+/// The values a comparison may yet take of a number that can only grow.
+fn grows(compare: Comparison, now: Truth) -> Bounds {
+    match (compare, now) {
+        (Comparison::AtLeast(_) | Comparison::Greater(_), now) => (now, Truth::True),
+        (Comparison::Less(_) | Comparison::AtMost(_), now) => (Truth::False, now),
+        _ => UNDECIDED,
+    }
+}
