@@ -1,5 +1,7 @@
 //! The command line.
 
+#[cfg(feature = "serve")]
+use brightline_http::ops::audit::SyncPolicy;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -283,18 +285,49 @@ pub(crate) struct ServeArgs {
     /// Judge with a second policy as well, and log where it differs; it is never acted on
     #[arg(long, value_name = "POLICY")]
     pub(crate) shadow: Option<String>,
-    /// Log decisions to a hash-chained file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) audit: Option<PathBuf>,
-    /// Refuse what cannot be logged
-    #[arg(long, requires = "audit")]
-    pub(crate) audit_required: bool,
+    #[command(flatten)]
+    pub(crate) audit: AuditArgs,
     /// The form of the log on standard error: json or text
     #[arg(long, default_value = "json", value_parser = ["json", "text"], value_name = "FORM")]
     pub(crate) log_format: String,
     /// What is logged: error, warn, info, debug or off
     #[arg(long, default_value = "info", value_name = "LEVEL")]
     pub(crate) log_level: String,
+}
+
+/// The audit log of the gateway.
+#[cfg(feature = "serve")]
+#[derive(Args)]
+pub(crate) struct AuditArgs {
+    /// Write decisions to a hash-chained file, which `brightline audit verify` checks
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit: Option<PathBuf>,
+    /// Refuse with 503 what cannot be written there in time; without it such decisions are counted and reported
+    #[arg(long, requires = "audit")]
+    pub(crate) audit_required: bool,
+    /// Write redacted texts as well
+    #[arg(long, requires = "audit")]
+    pub(crate) audit_text: bool,
+    /// Decisions that may wait to be written
+    #[arg(long, requires = "audit", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) audit_queue: Option<u32>,
+    /// Milliseconds a decision waits for a place in a full queue
+    #[arg(long, requires = "audit", value_name = "MS")]
+    pub(crate) audit_wait: Option<u64>,
+    /// When lines are forced to the disk: always, never, or every so many seconds
+    #[arg(long, requires = "audit", value_name = "WHEN", value_parser = sync)]
+    pub(crate) audit_sync: Option<SyncPolicy>,
+}
+
+#[cfg(feature = "serve")]
+fn sync(text: &str) -> Result<SyncPolicy, String> {
+    match text {
+        "always" => Ok(SyncPolicy::Always),
+        "never" => Ok(SyncPolicy::Never),
+        _ => seconds(text.trim_end_matches('s'))
+            .map(SyncPolicy::Every)
+            .map_err(|_| "expected `always`, `never` or a number of seconds".to_string()),
+    }
 }
 
 /// Limits and deadlines of the gateway.

@@ -66,9 +66,8 @@ fn holds(body: &[u8], part: &[u8]) -> bool {
 
 #[test]
 fn spans_and_events_arrive_under_the_documented_names() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (address, received) = collector();
-    let exporter = runtime.block_on(async { Exporter::to(&address).unwrap() });
+    let exporter = Exporter::to(&address).unwrap();
     let observer = Observer::new(Arc::new(Metrics::new())).with_exporter(exporter);
     let mut headers = HeaderMap::new();
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -121,8 +120,7 @@ fn spans_and_events_arrive_under_the_documented_names() {
 
 #[test]
 fn a_collector_that_is_gone_costs_no_time() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let exporter = runtime.block_on(async { Exporter::to("http://127.0.0.1:9").unwrap() });
+    let exporter = Exporter::to("http://127.0.0.1:9").unwrap();
     let observer = Observer::new(Arc::new(Metrics::new())).with_exporter(exporter);
     let loaded = live("house", &[("recipe", "sauce", "block")]).guard();
     let started = std::time::Instant::now();

@@ -1,4 +1,4 @@
-//! Signals: SIGHUP reloads, SIGTERM and SIGINT end.
+//! SIGHUP: read everything again.
 
 use super::live::Live;
 use std::sync::Arc;
@@ -21,22 +21,4 @@ pub fn reload_on_hangup(policies: Vec<Arc<Live>>) -> std::io::Result<()> {
     #[cfg(not(unix))]
     drop(policies);
     Ok(())
-}
-
-/// Waits for SIGTERM or SIGINT.
-///
-/// # Errors
-/// If the signals cannot be listened to.
-pub async fn end() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminate.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
 }

@@ -93,7 +93,7 @@ impl Shadow {
     }
 
     /// The shadow policy.
-    pub fn live(&self) -> &Live {
+    pub fn live(&self) -> &Arc<Live> {
         &self.live
     }
 
