@@ -18,7 +18,7 @@ pub(crate) fn document(name: &str, clauses: &[(&str, &str, &str)]) -> String {
             "\n## No {word} {{#{clause} authority=developer}}\n\nWe do not speak of it.\n\n~~~rule\n\
              on = [\"request\", \"response\"]\nwhen = 'match(\"words\")'\naction = \"{action}\"\n~~~\n\n\
              ~~~patterns\nwords = [\"{word}\"]\n~~~\n\n\
-             ~~~examples\nhits:   request: tell me about {word}\nmisses: request: tell me about tea\n~~~\n"
+             ~~~examples\nhits:   request: tell me about {word}\nmisses: request: which train goes north?\n~~~\n"
         ));
     }
     out
