@@ -85,14 +85,14 @@ fn numbers_are_those_of_what_was_decided() {
     stream.holds(20);
     stream.holds(12);
     expected.insert("streams_open".into(), 1.0);
-    expected.insert("held_characters".into(), 12.0);
+    expected.insert("held_bytes".into(), 12.0);
     let numbers = observer.metrics().encode();
     for (line, count) in expected {
         assert!((number(&numbers, &line) - count).abs() < 1e-9, "{line} is not {count}\n{numbers}");
     }
     drop(stream);
     let numbers = observer.metrics().encode();
-    assert!((number(&numbers, "streams_open") + number(&numbers, "held_characters")).abs() < 1e-9);
+    assert!((number(&numbers, "streams_open") + number(&numbers, "held_bytes")).abs() < 1e-9);
     assert!(numbers.ends_with("# EOF\n"));
 }
 

@@ -179,16 +179,16 @@ fn micros(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Counts an open stream and what it holds back.
+/// Counts an open stream and what it holds in memory.
 pub struct StreamMeter {
     metrics: Arc<Metrics>,
     held: i64,
 }
 
 impl StreamMeter {
-    /// How many characters the stream holds back now.
-    pub fn holds(&mut self, characters: usize) {
-        let held = i64::try_from(characters).unwrap_or(i64::MAX);
+    /// How many bytes the stream holds in memory now.
+    pub fn holds(&mut self, bytes: usize) {
+        let held = i64::try_from(bytes).unwrap_or(i64::MAX);
         self.metrics.held.inc_by(held - self.held);
         self.held = held;
     }
