@@ -1,5 +1,7 @@
 //! The command line.
 
+#[cfg(feature = "serve")]
+use brightline_http::ops::audit::SyncPolicy;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -41,6 +43,17 @@ pub(crate) enum Command {
     /// Put the guard in front of a chat endpoint
     #[cfg(feature = "serve")]
     Serve(ServeArgs),
+    /// Look after the audit log of a gateway
+    #[cfg(feature = "serve")]
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+#[cfg(feature = "serve")]
+#[derive(Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Verify that no line of an audit log was changed, removed, added or moved
+    Verify(VerifyArgs),
 }
 
 #[derive(Args)]
@@ -201,6 +214,38 @@ pub(crate) struct ScoreArgs {
 #[cfg(feature = "serve")]
 #[derive(Args)]
 #[command(after_help = "\
+Each line holds the hash of the line before it, so any change shows at the line it was made on or the one after. Lines that
+are missing at the end show only against a head that was noted elsewhere: --expect-head.
+
+Exit status: 0 the chain holds, 1 it does not, 2 a file cannot be read.
+
+Examples:
+  brightline audit verify audit.jsonl.1 audit.jsonl
+  brightline audit verify audit.jsonl --expect-head 5e1d…")]
+pub(crate) struct VerifyArgs {
+    /// The log; the files of a rotated one, oldest first
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The hash of the line before the first, where earlier files are not at hand
+    #[arg(long, value_name = "HASH", value_parser = hash)]
+    pub(crate) after: Option<String>,
+    /// The hash the last line must have
+    #[arg(long, value_name = "HASH", value_parser = hash)]
+    pub(crate) expect_head: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(feature = "serve")]
+fn hash(text: &str) -> Result<String, String> {
+    let digits = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if digits { Ok(text.to_ascii_lowercase()) } else { Err("a hash has 64 hexadecimal digits".into()) }
+}
+
+#[cfg(feature = "serve")]
+#[derive(Args)]
+#[command(after_help = "\
 Clients keep their keys and change their base address only:
   brightline serve --upstream https://api.openai.com
   OPENAI_BASE_URL=http://127.0.0.1:8787/v1 python app.py
@@ -240,18 +285,49 @@ pub(crate) struct ServeArgs {
     /// Judge with a second policy as well, and log where it differs; it is never acted on
     #[arg(long, value_name = "POLICY")]
     pub(crate) shadow: Option<String>,
-    /// Log decisions to a hash-chained file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) audit: Option<PathBuf>,
-    /// Refuse what cannot be logged
-    #[arg(long, requires = "audit")]
-    pub(crate) audit_required: bool,
+    #[command(flatten)]
+    pub(crate) audit: AuditArgs,
     /// The form of the log on standard error: json or text
     #[arg(long, default_value = "json", value_parser = ["json", "text"], value_name = "FORM")]
     pub(crate) log_format: String,
     /// What is logged: error, warn, info, debug or off
     #[arg(long, default_value = "info", value_name = "LEVEL")]
     pub(crate) log_level: String,
+}
+
+/// The audit log of the gateway.
+#[cfg(feature = "serve")]
+#[derive(Args)]
+pub(crate) struct AuditArgs {
+    /// Write decisions to a hash-chained file, which `brightline audit verify` checks
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit: Option<PathBuf>,
+    /// Refuse with 503 what cannot be written there in time; without it such decisions are counted and reported
+    #[arg(long, requires = "audit")]
+    pub(crate) audit_required: bool,
+    /// Write redacted texts as well
+    #[arg(long, requires = "audit")]
+    pub(crate) audit_text: bool,
+    /// Decisions that may wait to be written
+    #[arg(long, requires = "audit", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) audit_queue: Option<u32>,
+    /// Milliseconds a decision waits for a place in a full queue
+    #[arg(long, requires = "audit", value_name = "MS")]
+    pub(crate) audit_wait: Option<u64>,
+    /// When lines are forced to the disk: always, never, or every so many seconds
+    #[arg(long, requires = "audit", value_name = "WHEN", value_parser = sync)]
+    pub(crate) audit_sync: Option<SyncPolicy>,
+}
+
+#[cfg(feature = "serve")]
+fn sync(text: &str) -> Result<SyncPolicy, String> {
+    match text {
+        "always" => Ok(SyncPolicy::Always),
+        "never" => Ok(SyncPolicy::Never),
+        _ => seconds(text.trim_end_matches('s'))
+            .map(SyncPolicy::Every)
+            .map_err(|_| "expected `always`, `never` or a number of seconds".to_string()),
+    }
 }
 
 /// Limits and deadlines of the gateway.

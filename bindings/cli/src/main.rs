@@ -1,6 +1,8 @@
 //! The `brightline` command.
 
 mod args;
+#[cfg(feature = "serve")]
+mod audit;
 mod check;
 mod explain;
 mod inspect;
@@ -66,6 +68,8 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Test(args) => test::run(args),
         Command::Score(args) => score::run(args),
+        #[cfg(feature = "serve")]
+        Command::Audit(args::AuditCommand::Verify(args)) => audit::verify(args),
         #[cfg(feature = "serve")]
         Command::Serve(args) => serve::run(args),
     };

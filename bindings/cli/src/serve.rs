@@ -1,12 +1,13 @@
 //! `brightline serve`: the gateway, from arguments.
 
-use crate::args::{LimitArgs, ServeArgs};
+use crate::args::{AuditArgs, LimitArgs, ServeArgs};
 use crate::{Outcome, Stop, check, output};
 use brightline::GuardOptions;
 use brightline_http::ops::audit::{Audit, AuditOptions};
 use brightline_http::ops::live::{Live, Source, WATCH_EVERY};
 use brightline_http::ops::metrics::Metrics;
 use brightline_http::ops::shadow::{Shadow, ShadowOptions};
+use brightline_http::ops::signals::reload_on_hangup;
 use brightline_http::ops::telemetry::exporter::Exporter;
 use brightline_http::ops::telemetry::logs::{LogFormat, LogWriter};
 use brightline_http::ops::{Observer, Role};
@@ -33,18 +34,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome, Stop> {
 
     let live = open(args, &args.policy.policy, Role::Live, &metrics)?;
     let about = check::about_models(&live.guard().guard);
-    let mut observer = Observer::new(metrics.clone());
-    if let Some(path) = &args.audit {
-        let options = AuditOptions { required: args.audit_required, ..AuditOptions::new(path) };
-        observer = observer.with_audit(Audit::open(options).map_err(input)?);
-    }
-    if let Some(policy) = &args.shadow {
-        let shadow = open(args, policy, Role::Shadow, &metrics)?;
-        observer = observer.with_shadow(Shadow::start(shadow, ShadowOptions::default(), metrics)?);
-    }
-    if let Some(exporter) = Exporter::from_env().map_err(input)? {
-        observer = observer.with_exporter(exporter);
-    }
+    let observer = observer(args, metrics)?;
+    let shadow = observer.shadow().map(|shadow| shadow.live().clone());
     let observer = Arc::new(observer);
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -53,14 +44,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome, Stop> {
             .await
             .map_err(|error| Stop::Input(format!("cannot listen at `{}`: {error}", args.listen)))?;
         let address = listener.local_addr()?;
-        let mut hang_up = signal(SignalKind::hangup())?;
+        reload_on_hangup([Some(live.clone()), shadow].into_iter().flatten().collect())?;
         let stop = stop(signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let reloaded = live.clone();
-        tokio::spawn(async move {
-            while hang_up.recv().await.is_some() {
-                reloaded.hang_up();
-            }
-        });
         let name = live.guard().guard.policy().name().to_string();
         output::notice(&format!("policy {name}, in front of {}, at http://{address}", args.upstream));
         if let Some(about) = about {
@@ -70,10 +55,39 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome, Stop> {
         gateway.serve(listener, stop).await.map_err(input)
     });
     // A check that is still running has nobody to answer to.
-    runtime.shutdown_timeout(Duration::from_secs(1));
     observer.close();
+    runtime.shutdown_timeout(Duration::from_secs(1));
     logs.flush();
     served.map(|()| Outcome::Fine)
+}
+
+/// Everything that is told of decisions.
+fn observer(args: &ServeArgs, metrics: Arc<Metrics>) -> Result<Observer, Stop> {
+    let mut observer = Observer::new(metrics.clone());
+    if let Some(options) = audit(&args.audit) {
+        observer = observer.with_audit(Audit::open(options).map_err(input)?);
+    }
+    if let Some(policy) = &args.shadow {
+        let shadow = open(args, policy, Role::Shadow, &metrics)?;
+        observer = observer.with_shadow(Shadow::start(shadow, ShadowOptions::default(), metrics)?);
+    }
+    match Exporter::from_env() {
+        Ok(None) => {}
+        Ok(Some(exporter)) => observer = observer.with_exporter(exporter),
+        // Many platforms set the variables for every process; that is no reason not to guard.
+        Err(error) => tracing::warn!(%error, "no traces are exported"),
+    }
+    Ok(observer)
+}
+
+fn audit(args: &AuditArgs) -> Option<AuditOptions> {
+    let mut options = AuditOptions::new(args.audit.as_ref()?);
+    options.required = args.audit_required;
+    options.text = args.audit_text;
+    set(&mut options.queue, args.audit_queue.and_then(|it| usize::try_from(it).ok()));
+    set(&mut options.wait, args.audit_wait.map(Duration::from_millis));
+    set(&mut options.sync, args.audit_sync);
+    Some(options)
 }
 
 /// A policy that is watched.

@@ -3,6 +3,8 @@
 use crate::failure::Failure;
 use crate::fields::words;
 use crate::judge::{Exchange, Outcome, refusal_of};
+use crate::ops::StreamMeter;
+use crate::ops::shadow::Transcript;
 use brightline::message::{Message, Part, Role};
 use brightline::{Channel, Input, Stream, Verdict};
 use serde_json::Value;
@@ -21,13 +23,23 @@ pub(crate) struct Flow {
 pub(crate) struct Run {
     stream: Stream,
     channel: Channel,
+    meter: StreamMeter,
+    /// What was said, where a shadow policy is to read it.
+    kept: Option<Transcript>,
 }
 
 impl Run {
     /// More of the name of the tool that is called.
     pub(crate) fn name(&mut self, more: &str) {
         if let Channel::ToolCall(index) = self.channel {
-            self.stream.tool_call(index, "", more);
+            self.call(index, "", more);
+        }
+    }
+
+    fn call(&mut self, index: u32, id: &str, name: &str) {
+        self.stream.tool_call(index, id, name);
+        if let Some(kept) = &mut self.kept {
+            kept.name(index, name);
         }
     }
 }
@@ -41,13 +53,14 @@ impl Flow {
     /// Begins a text.
     pub(crate) fn open(&self, channel: Channel) -> Result<Run, Failure> {
         let stream = self.exchange.loaded.guard.stream(&self.context).map_err(|_| Failure::NotJudged)?;
-        Ok(Run { stream, channel })
+        let observer = self.exchange.observer();
+        Ok(Run { stream, channel, meter: observer.stream(), kept: observer.transcript(&self.context) })
     }
 
     /// Begins the arguments of a tool call.
     pub(crate) fn open_call(&self, id: &str, name: &str) -> Result<Run, Failure> {
         let mut run = self.open(Channel::ToolCall(0))?;
-        run.stream.tool_call(0, id, name);
+        run.call(0, id, name);
         Ok(run)
     }
 
@@ -57,6 +70,10 @@ impl Flow {
             return String::new();
         }
         let step = run.stream.push(run.channel, text.as_bytes());
+        run.meter.holds(run.stream.held());
+        if let Some(kept) = &mut run.kept {
+            kept.push(run.channel, text);
+        }
         let mut shown = joined(step.released);
         if step.stopped {
             shown.push_str(&self.close(run));
@@ -70,7 +87,9 @@ impl Flow {
             return String::new();
         }
         let end = run.stream.finish();
-        self.note(None, end.verdict, end.stopped);
+        run.meter.holds(0);
+        let input = run.kept.as_ref().and_then(Transcript::input);
+        self.note(input.as_ref(), end.verdict, end.stopped);
         joined(end.released)
     }
 

@@ -190,6 +190,11 @@ impl Exchange {
         Ok(verdict)
     }
 
+    /// Who is told of decisions.
+    pub(crate) fn observer(&self) -> &Observer {
+        &self.judge.observer
+    }
+
     /// Tells the observer of a decision.
     pub(crate) fn decided(&self, input: Option<&Input<'_>>, verdict: &Verdict, choice: Option<u32>) {
         let receipt = self.judge.observer.decided(&Decision {

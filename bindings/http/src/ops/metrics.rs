@@ -225,7 +225,7 @@ impl Metrics {
             self.unverified.clone(),
         );
         registry.register("streams_open", "Streams that are being judged", self.streams.clone());
-        registry.register("held_characters", "Characters that open streams hold back", self.held.clone());
+        registry.register("held_bytes", "Bytes of messages that open streams hold in memory", self.held.clone());
         registry.register("reloads", "Attempts to reload a policy, by outcome", self.reloads.clone());
         registry.register(
             "policy_refused",
@@ -286,6 +286,10 @@ impl Metrics {
         let seconds = verdict.elapsed_us as f64 / 1e6;
         self.judging.get_or_create(&Tier { tier }).observe(seconds);
         if !verdict.findings.is_empty() {
+            // A guard that was given rather than loaded is known from its first finding on.
+            if self.clauses.read().live.is_empty() {
+                self.loaded(Role::Live, verdict.policy());
+            }
             let clauses = self.clauses.read();
             for clause in clauses_of(verdict) {
                 self.findings.get_or_create(&clauses.label(clause)).inc();

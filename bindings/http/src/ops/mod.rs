@@ -11,6 +11,7 @@ pub mod metrics;
 mod observer;
 pub mod probes;
 pub mod shadow;
+pub mod signals;
 pub mod telemetry;
 
 pub use observer::{Observer, StreamMeter};
@@ -25,7 +26,7 @@ pub struct Decision<'a> {
     pub exchange: &'a str,
     /// The endpoint, such as `/v1/chat/completions`.
     pub endpoint: &'static str,
-    /// What was judged. `None` for a stream, which is not kept.
+    /// What was judged. `None` for a stream that was not kept; see [`Observer::transcript`].
     pub input: Option<&'a Input<'a>>,
     /// Index of the choice, where a response has several.
     pub choice: Option<u32>,

@@ -2,11 +2,11 @@
 
 use super::audit::{Audit, Receipt};
 use super::metrics::{Metrics, clauses_of, degraded};
-use super::shadow::Shadow;
+use super::shadow::{Shadow, Transcript};
 use super::telemetry::exporter::{Exporter, Span};
 use super::telemetry::trace::Trace;
 use super::{Decision, Ended};
-use brightline::Action;
+use brightline::{Action, Input};
 use http::HeaderMap;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -132,6 +132,12 @@ impl Observer {
         StreamMeter { metrics: Arc::clone(&self.metrics), held: 0 }
     }
 
+    /// Where the text of a stream is kept for the shadow policy; `None` where there is none. Its input goes into the decision
+    /// on the stream.
+    pub fn transcript(&self, context: &Arc<Input<'static>>) -> Option<Transcript> {
+        self.shadow.as_ref().map(|_| Transcript::new(Arc::clone(context)))
+    }
+
     /// Writes out what is on its way: the end of the audit log, and spans that were not exported yet.
     pub fn close(&self) {
         if let Some(audit) = &self.audit {
@@ -173,16 +179,16 @@ fn micros(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Counts an open stream and what it holds back.
+/// Counts an open stream and what it holds in memory.
 pub struct StreamMeter {
     metrics: Arc<Metrics>,
     held: i64,
 }
 
 impl StreamMeter {
-    /// How many characters the stream holds back now.
-    pub fn holds(&mut self, characters: usize) {
-        let held = i64::try_from(characters).unwrap_or(i64::MAX);
+    /// How many bytes the stream holds in memory now.
+    pub fn holds(&mut self, bytes: usize) {
+        let held = i64::try_from(bytes).unwrap_or(i64::MAX);
         self.metrics.held.inc_by(held - self.held);
         self.held = held;
     }

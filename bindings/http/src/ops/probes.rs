@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -41,7 +41,7 @@ impl Probes {
 }
 
 /// Whether the process runs. Says nothing about whether it should be sent traffic.
-pub async fn health() -> Json<serde_json::Value> {
+pub async fn health() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
@@ -50,17 +50,17 @@ pub async fn health() -> Json<serde_json::Value> {
 /// A refused reload leaves it ready, since the old policy answers, and is told in `refused`. It is not ready while it ends,
 /// or while a required audit log cannot be written.
 pub async fn ready(State(probes): State<Probes>) -> Response {
-    let mut body = probes.live.status();
     let audit = probes.observer.audit().map(|audit| audit.status());
     let blocked = audit.is_some_and(|audit| audit.required && audit.failing);
     let draining = probes.draining.load(Ordering::Relaxed);
-    if let Some(out) = body.as_object_mut() {
-        let status = match (draining, blocked) {
-            (true, _) => "draining",
-            (false, true) => "audit_failing",
-            (false, false) => "ready",
-        };
-        out.insert("status".into(), status.into());
+    let status = match (draining, blocked) {
+        (true, _) => "draining",
+        (false, true) => "audit_failing",
+        (false, false) => "ready",
+    };
+    let mut body = json!({"status": status});
+    if let (Some(out), Value::Object(about)) = (body.as_object_mut(), probes.live.status()) {
+        out.extend(about);
         if let Some(shadow) = probes.observer.shadow() {
             let mut about = shadow.live().status();
             if let Some(about) = about.as_object_mut() {

@@ -39,6 +39,16 @@ impl Chain {
         Self { next: None, head }
     }
 
+    /// The same, for a hash in 64 lower-case hexadecimal digits; `None` for anything else.
+    pub fn after_hex(head: &str) -> Option<Self> {
+        digest(head.as_bytes()).map(Self::after)
+    }
+
+    /// The hash of the last line, in hexadecimal digits.
+    pub fn head_hex(&self) -> String {
+        self.head.to_hex().to_string()
+    }
+
     /// Appends a line to `out`. `members` are those of a JSON object, without its braces.
     pub(super) fn append(&mut self, time: &str, members: &[u8], out: &mut Vec<u8>) {
         let start = out.len();
@@ -152,7 +162,7 @@ fn digest(digits: &[u8]) -> Option<Hash> {
     (hash.to_hex().as_bytes() == digits).then_some(hash)
 }
 
-/// Verifies the lines of one file, and says where the chain stands after them: what the next file must continue.
+/// Verifies the lines of one file, moves `chain` on to its end, where the next file continues, and says how many lines hold.
 ///
 /// # What does success mean?
 /// Every line is one that was written after the line before it, from `chain` on, and none is missing in between. Whether
@@ -160,14 +170,14 @@ fn digest(digits: &[u8]) -> Option<Hash> {
 ///
 /// # Errors
 /// At the first line that does not follow, or if reading fails.
-pub fn verify(mut file: impl BufRead, mut chain: Chain) -> Result<Chain, VerifyError> {
+pub fn verify(mut file: impl BufRead, chain: &mut Chain) -> Result<u64, VerifyError> {
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
         let limit = MAX_LINE_BYTES as u64 + 1;
         let read = std::io::Read::take(&mut file, limit).read_until(b'\n', &mut line)?;
         if read == 0 {
-            break;
+            return Ok(number - 1);
         }
         let flaw = |flaw| Break { line: number, flaw };
         let Some(content) = line.strip_suffix(b"\n") else {
@@ -181,7 +191,7 @@ pub fn verify(mut file: impl BufRead, mut chain: Chain) -> Result<Chain, VerifyE
             let (expected, found) = (chain.head.to_hex().to_string(), prev.to_hex().to_string());
             return Err(flaw(Flaw::Previous { expected, found }).into());
         }
-        chain = Chain { next: seq.checked_add(1), head: hash };
+        *chain = Chain { next: seq.checked_add(1), head: hash };
     }
-    Ok(chain)
+    Ok(u64::MAX)
 }

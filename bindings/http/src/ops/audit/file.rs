@@ -50,6 +50,8 @@ pub(super) struct Torn {
 pub(super) struct LogFile {
     path: PathBuf,
     file: File,
+    /// A pipe is written as well; it has nothing to force to the disk.
+    regular: bool,
 }
 
 impl LogFile {
@@ -62,7 +64,8 @@ impl LogFile {
             TryLockError::Error(error) => fail(error),
         })?;
         let end = last_line_end(&mut file).map_err(fail)?;
-        let len = file.metadata().map_err(fail)?.len();
+        let data = file.metadata().map_err(fail)?;
+        let (len, regular) = (data.len(), data.is_file());
         let torn = (end < len).then(|| set_aside(path, &mut file, end)).transpose().map_err(fail)?;
         let chain = match last_line(&mut file, end).map_err(fail)? {
             None => Chain::default(),
@@ -72,7 +75,7 @@ impl LogFile {
                 Chain { next: Some(seq.saturating_add(1)), head: hash }
             }
         };
-        Ok((Self { path: path.to_path_buf(), file }, chain, torn))
+        Ok((Self { path: path.to_path_buf(), file, regular }, chain, torn))
     }
 
     /// Appends whole lines, or nothing: what a failed attempt wrote is taken back.
@@ -85,7 +88,7 @@ impl LogFile {
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        if self.regular { self.file.sync_data() } else { Ok(()) }
     }
 
     /// Goes over to a new file where the old one was renamed or removed; says whether it did.
@@ -107,7 +110,7 @@ impl LogFile {
             let message = format!("`{}` was replaced by a file that is not empty", self.path.display());
             return Err(io::Error::other(message));
         }
-        self.file.sync_data()?;
+        self.sync()?;
         self.file = file;
         Ok(true)
     }

@@ -24,14 +24,16 @@ pub use file::OpenError;
 use super::Decision;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
-use record::Record;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// How long the last lines may take when the process ends.
+const CLOSING: Duration = Duration::from_secs(3);
 
 /// When lines are forced to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +168,7 @@ impl Audit {
         } else {
             (None, None)
         };
-        let members = Record::decision(decision, inner.options.text).members();
+        let members = record::decision(decision, inner.options.text);
         let mut line = Line { at: SystemTime::now(), members, done, slot: None };
         match Arc::clone(&inner.slots).try_acquire_owned() {
             Ok(slot) => {
@@ -205,15 +207,10 @@ impl Audit {
         }
     }
 
-    /// Writes what is queued, ends the log with a `stop` line and waits for the disk; up to two seconds where writing fails.
+    /// Writes what is queued, ends the log with a `stop` line and waits for the disk, for at most three seconds.
     /// Decisions that come later are lost.
     pub fn close(&self) {
-        self.0.state.stopping.store(true, Ordering::Relaxed);
-        // The writer may have stopped already.
-        let _ = self.0.queue.send(Message::Stop);
-        if let Some(writer) = self.0.writer.lock().take() {
-            let _ = writer.join();
-        }
+        self.0.stop();
     }
 }
 
@@ -224,6 +221,21 @@ impl std::fmt::Debug for Audit {
 }
 
 impl Inner {
+    fn stop(&self) {
+        let Some(writer) = self.writer.lock().take() else { return };
+        self.state.stopping.store(true, Ordering::Relaxed);
+        // The writer may have stopped already.
+        let _ = self.queue.send(Message::Stop);
+        let deadline = Instant::now() + CLOSING;
+        while !writer.is_finished() {
+            if Instant::now() >= deadline {
+                tracing::error!("the audit log did not take its last lines in time");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Whether the writer still takes lines; where it does not, the line is lost.
     fn send(&self, line: Line) -> bool {
         let sent = self.queue.send(Message::Line(line)).is_ok();
@@ -236,11 +248,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.state.stopping.store(true, Ordering::Relaxed);
-        let _ = self.queue.send(Message::Stop);
-        if let Some(writer) = self.writer.get_mut().take() {
-            let _ = writer.join();
-        }
+        self.stop();
     }
 }
 

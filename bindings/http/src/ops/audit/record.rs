@@ -15,7 +15,7 @@ pub(super) enum Record<'a> {
         endpoint: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         choice: Option<u32>,
-        verdict: Cow<'a, Verdict>,
+        verdict: &'a Verdict,
     },
     /// A process begins to write.
     Start { version: &'static str },
@@ -42,15 +42,11 @@ impl Record<'_> {
     }
 }
 
-impl<'a> Record<'a> {
-    pub(super) fn decision(decision: &Decision<'a>, text: bool) -> Self {
-        Self::Decision {
-            exchange: decision.exchange,
-            endpoint: decision.endpoint,
-            choice: decision.choice,
-            verdict: if text { Cow::Borrowed(decision.verdict) } else { without_text(decision.verdict) },
-        }
-    }
+/// The members of a decision's line.
+pub(super) fn decision(decision: &Decision<'_>, text: bool) -> Vec<u8> {
+    let Decision { exchange, endpoint, choice, verdict, .. } = *decision;
+    let verdict = if text { Cow::Borrowed(verdict) } else { without_text(verdict) };
+    Record::Decision { exchange, endpoint, choice, verdict: &verdict }.members()
 }
 
 /// The longest id of a caller that is written, in bytes.

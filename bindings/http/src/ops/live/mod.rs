@@ -13,7 +13,7 @@ pub use source::{Refused, Source};
 use super::Role;
 use super::clock::rfc3339;
 use super::metrics::Metrics;
-use brightline::{Guard, Models, Settings};
+use brightline::{Guard, Models, Policy, Settings};
 use parking_lot::RwLock;
 use serde_json::json;
 use source::Reading;
@@ -81,6 +81,7 @@ impl Live {
         let (reading, state) = settle(&source, None, &mut files);
         let (guard, settings) = reading?;
         metrics.loaded(role, guard.policy());
+        announce(role, guard.policy(), 0);
         let shared = Arc::new(Shared::new(guard));
         let (reloads, commands) = channel();
         let mut watch = Watch::default();
@@ -206,14 +207,7 @@ impl Reloader {
         self.settings = settings;
         let loaded = Loaded { guard, generation, since: SystemTime::now() };
         *self.shared.current.write() = Arc::new(loaded);
-        tracing::info!(
-            role = self.role.as_str(),
-            policy = policy.name(),
-            version = policy.version(),
-            hash = policy.hash(),
-            generation,
-            "another policy is in force"
-        );
+        announce(self.role, &policy, generation);
         Reload::Exchanged
     }
 
@@ -236,6 +230,17 @@ impl Reloader {
         *self.shared.refused.write() = Some((SystemTime::now(), Arc::clone(&refused)));
         Reload::Refused(refused)
     }
+}
+
+fn announce(role: Role, policy: &Policy, generation: u64) {
+    tracing::info!(
+        role = role.as_str(),
+        policy = policy.name(),
+        version = policy.version(),
+        hash = policy.hash(),
+        generation,
+        "policy in force"
+    );
 }
 
 /// Reads until the files are the same before and after, so that a policy is never made of two states of them.

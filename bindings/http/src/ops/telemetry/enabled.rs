@@ -6,8 +6,9 @@ use super::names::{Attribute, EVENT, GUARDRAIL_RESULT, SPAN, Subject, Value};
 use super::trace::{Context as Place, Trace};
 use crate::ops::{Decision, Ended};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::HttpsConnectorBuilder;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider, Severity};
 use opentelemetry::trace::{
@@ -16,16 +17,19 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
-use opentelemetry_otlp::{ExporterBuildError, LogExporter, SpanExporter, WithHttpConfig};
+use opentelemetry_otlp::{ExporterBuildError, LogExporter, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use std::time::{Duration, SystemTime};
+use tokio::runtime::Runtime;
 
 /// The name under which spans and events are exported, where `OTEL_SERVICE_NAME` gives no other.
 const SERVICE: &str = "brightline";
 /// How long the last spans may take when the process ends.
 const CLOSING: Duration = Duration::from_secs(5);
+/// How long a collector may take to answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// How much of a collector's answer is read.
 const MAX_ANSWER: usize = 1 << 20;
 
@@ -48,12 +52,12 @@ pub enum ExporterError {
     #[error("cannot export traces: {0}")]
     Build(#[from] ExporterBuildError),
     /// There is nothing to run requests on.
-    #[error("cannot export traces outside of a runtime: {0}")]
-    Runtime(#[from] tokio::runtime::TryCurrentError),
+    #[error("cannot export traces: {0}")]
+    Runtime(#[from] std::io::Error),
 }
 
 impl Exporter {
-    /// `None` where the environment names no collector. Call it on the runtime that is to send.
+    /// `None` where the environment names no collector.
     ///
     /// # Errors
     /// If the environment holds something that cannot be used.
@@ -65,9 +69,25 @@ impl Exporter {
         if !named {
             return Ok(None);
         }
-        let client = Sender::new()?;
-        let spans = SpanExporter::builder().with_http().with_http_client(client.clone()).build()?;
-        let events = LogExporter::builder().with_http().with_http_client(client).build()?;
+        Self::build(None).map(Some)
+    }
+
+    /// Exports to this collector, such as `http://localhost:4318`.
+    ///
+    /// # Errors
+    /// As [`Exporter::from_env`].
+    pub fn to(collector: &str) -> Result<Self, ExporterError> {
+        Self::build(Some(collector.trim_end_matches('/')))
+    }
+
+    fn build(collector: Option<&str>) -> Result<Self, ExporterError> {
+        let mut spans = SpanExporter::builder().with_http().with_http_client(Sender::new()?);
+        let mut events = LogExporter::builder().with_http().with_http_client(Sender::new()?);
+        if let Some(collector) = collector {
+            spans = spans.with_endpoint(format!("{collector}/v1/traces"));
+            events = events.with_endpoint(format!("{collector}/v1/logs"));
+        }
+        let (spans, events) = (spans.build()?, events.build()?);
         let mut resource = Resource::builder();
         if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
             resource = resource.with_service_name(SERVICE);
@@ -78,7 +98,7 @@ impl Exporter {
             SdkTracerProvider::builder().with_batch_exporter(spans).with_resource(resource.clone()).build();
         let events = SdkLoggerProvider::builder().with_batch_exporter(events).with_resource(resource).build();
         let (tracer, logger) = (spans.tracer(SERVICE), events.logger(SERVICE));
-        Ok(Some(Self { tracer, logger, spans, events }))
+        Ok(Self { tracer, logger, spans, events })
     }
 
     pub(crate) fn began(&self, endpoint: &'static str, parent: Trace) -> Span {
@@ -109,20 +129,22 @@ impl Exporter {
             let context = span_context(place, false);
             record.set_trace_context(context.trace_id(), context.span_id(), Some(context.trace_flags()));
         }
-        for (name, value) in values(EVENT, subject) {
+        for attribute in EVENT {
+            let Some(value) = (attribute.value)(subject) else { continue };
             let value = match value {
                 Value::Text(text) => AnyValue::String(text.into()),
                 Value::Number(number) => AnyValue::Double(number),
                 Value::Whole(number) => AnyValue::Int(number),
             };
-            record.add_attribute(name, value);
+            record.add_attribute(attribute.name, value);
         }
         self.logger.emit(record);
     }
 
     pub(crate) fn ended(&self, ended: &Ended<'_>, span: Span) {
         let Span(mut span) = span;
-        for (name, value) in values(SPAN, ended) {
+        for Attribute { name, value, .. } in SPAN {
+            let (name, Some(value)) = (*name, value(ended)) else { continue };
             span.set_attribute(match value {
                 Value::Text(text) => KeyValue::new(name, text),
                 Value::Number(number) => KeyValue::new(name, number),
@@ -166,37 +188,43 @@ fn span_context(place: Place, remote: bool) -> SpanContext {
     )
 }
 
-fn values<T>(attributes: &[Attribute<T>], of: &T) -> impl Iterator<Item = (&'static str, Value)> {
-    attributes.iter().filter_map(move |attribute| Some((attribute.name, (attribute.value)(of)?)))
-}
-
-/// Sends requests on the gateway's runtime: the SDK's own threads have none.
-#[derive(Clone, Debug)]
+/// Sends requests on a runtime of its own, which runs while the SDK's threads wait for an answer: export neither needs the
+/// gateway's runtime nor outlives it.
+#[derive(Debug)]
 struct Sender {
-    client:
-        Client<hyper_rustls::HttpsConnector<hyper_util::client::legacy::connect::HttpConnector>, Full<Bytes>>,
-    runtime: tokio::runtime::Handle,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// `None` only while it is dropped.
+    runtime: Option<Runtime>,
 }
 
 impl Sender {
-    fn new() -> Result<Self, tokio::runtime::TryCurrentError> {
-        let runtime = tokio::runtime::Handle::try_current()?;
+    fn new() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let connector =
             HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
-        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), runtime })
+        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), runtime: Some(runtime) })
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        // An observer may be dropped by a task, where waiting for a runtime to end is not allowed.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
 #[async_trait::async_trait]
 impl HttpClient for Sender {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let client = self.client.clone();
-        let answer = self.runtime.spawn(async move {
-            let answer = client.request(request.map(Full::new)).await?;
-            let (head, body) = answer.into_parts();
-            let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
-            Ok::<_, HttpError>(Response::from_parts(head, body))
-        });
-        answer.await?
+        let runtime = self.runtime.as_ref().ok_or("the exporter has ended")?;
+        runtime.block_on(async {
+            let answer = self.client.request(request.map(Full::new));
+            let (head, body) = tokio::time::timeout(ANSWERS_WITHIN, answer).await??.into_parts();
+            let body = Limited::new(body, MAX_ANSWER).collect();
+            let body = tokio::time::timeout(ANSWERS_WITHIN, body).await??.to_bytes();
+            Ok(Response::from_parts(head, body))
+        })
     }
 }

@@ -36,17 +36,22 @@ pub struct Subject<'a> {
 }
 
 /// One attribute: its name, and where its value comes from.
-pub struct Attribute<T> {
+pub struct Attribute<F> {
     /// The name.
     pub name: &'static str,
     /// What it holds, as `docs/operations.md` says it.
     pub holds: &'static str,
     /// The value; `None` where there is nothing to say.
-    pub value: fn(&T) -> Option<Value>,
+    pub value: F,
 }
 
+/// Where an attribute of an event comes from.
+pub type OfSubject = fn(&Subject<'_>) -> Option<Value>;
+/// Where an attribute of a span comes from.
+pub type OfExchange = fn(&Ended<'_>) -> Option<Value>;
+
 /// The attributes of [`GUARDRAIL_RESULT`].
-pub const EVENT: &[Attribute<Subject<'_>>] = &[
+pub const EVENT: &[Attribute<OfSubject>] = &[
     Attribute {
         name: "gen_ai.guardrail.component.name",
         holds: "`brightline`",
@@ -129,7 +134,7 @@ pub const EVENT: &[Attribute<Subject<'_>>] = &[
 ];
 
 /// The attributes of an exchange's span, which is named after its endpoint.
-pub const SPAN: &[Attribute<Ended<'_>>] = &[
+pub const SPAN: &[Attribute<OfExchange>] = &[
     Attribute { name: "http.route", holds: "the endpoint", value: |it| Some(it.endpoint.into()) },
     Attribute {
         name: "http.response.status_code",

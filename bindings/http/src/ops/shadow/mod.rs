@@ -6,9 +6,13 @@
 //! The answer to a client is on its way before the shadow policy sees the message. A full queue sheds decisions, and the
 //! metrics say how many.
 
-use super::Decision;
+mod transcript;
+
+pub use transcript::{MAX_TRANSCRIPT, Transcript};
+
 use super::live::Live;
 use super::metrics::{Metrics, clauses_of, degraded};
+use super::{Decision, Role};
 use brightline::message::{Part, Surface};
 use brightline::{Action, Input, Verdict};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -76,6 +80,7 @@ impl Shadow {
     /// # Errors
     /// If no thread can be started.
     pub fn start(live: Arc<Live>, options: ShadowOptions, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+        metrics.loaded(Role::Shadow, live.guard().guard.policy());
         let (queue, jobs) = bounded(options.queue.max(1));
         let load = Arc::<Load>::default();
         for _ in 0..options.threads.max(1) {
@@ -88,7 +93,7 @@ impl Shadow {
     }
 
     /// The shadow policy.
-    pub fn live(&self) -> &Live {
+    pub fn live(&self) -> &Arc<Live> {
         &self.live
     }
 
