@@ -225,7 +225,11 @@ impl Metrics {
             self.unverified.clone(),
         );
         registry.register("streams_open", "Streams that are being judged", self.streams.clone());
-        registry.register("held_bytes", "Bytes of messages that open streams hold in memory", self.held.clone());
+        registry.register(
+            "held_bytes",
+            "Bytes of messages that open streams hold in memory",
+            self.held.clone(),
+        );
         registry.register("reloads", "Attempts to reload a policy, by outcome", self.reloads.clone());
         registry.register(
             "policy_refused",
