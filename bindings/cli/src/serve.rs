@@ -92,6 +92,7 @@ fn audit(args: &AuditArgs) -> Option<AuditOptions> {
 
 /// A policy that is watched.
 fn open(args: &ServeArgs, policy: &str, role: Role, metrics: &Arc<Metrics>) -> Result<Arc<Live>, Stop> {
+    check::is_there(policy)?;
     let options = GuardOptions {
         require_models: args.require_models,
         deadline: args.policy.deadline.map(Duration::from_millis),
@@ -104,7 +105,11 @@ fn open(args: &ServeArgs, policy: &str, role: Role, metrics: &Arc<Metrics>) -> R
         backend: check::backend(&args.policy.models),
         options,
     };
-    Live::open(source, role, WATCH_EVERY, metrics.clone()).map(Arc::new).map_err(input)
+    match Live::open(source, role, WATCH_EVERY, metrics.clone()) {
+        Ok(live) => Ok(Arc::new(live)),
+        Err(refused) if refused.diagnostics.is_empty() => Err(input(refused)),
+        Err(refused) => Err(check::does_not_compile(&refused.diagnostics)?),
+    }
 }
 
 /// Resolves at the first signal to end.
