@@ -203,6 +203,91 @@ fn without_ids(body: &str) -> String {
     out
 }
 
+/// What judges nothing still answers "allow": a surface that is forgotten shows here and nowhere else.
+#[test]
+fn every_endpoint_tells_of_every_surface() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let audit = Audit::open(AuditOptions::new(&path)).unwrap();
+    let observer = Arc::new(Observer::default().with_audit(audit.clone()));
+    let layer = GuardLayer::with(live("house", CLAUSES), observer.clone(), Config::default());
+    let question = json!([{"role": "user", "content": "tea?"}]);
+    let text = |kind: &str| json!([{"type": kind, "text": "tea"}]);
+    let call = json!({"id": "t", "type": "function", "function": {"name": "brew", "arguments": "{}"}});
+    let message =
+        json!({"role": "assistant", "content": "tea", "reasoning_content": "so", "tool_calls": [call]});
+    let exchanges = [
+        (
+            "/v1/chat/completions",
+            json!({"messages": question}),
+            json!({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}),
+        ),
+        (
+            "/v1/messages",
+            json!({"messages": question, "max_tokens": 9}),
+            json!({"type": "message", "role": "assistant", "content": text("text")}),
+        ),
+        (
+            "/v1/responses",
+            json!({"input": "tea?"}),
+            json!({"output": [{"type": "message", "role": "assistant", "content": text("output_text")}]}),
+        ),
+    ];
+    runtime().block_on(async {
+        for (endpoint, request, answer) in exchanges.clone() {
+            let service = tower::service_fn(move |_: Request<Body>| {
+                let body = Body::from(answer.to_string());
+                let answer =
+                    Response::builder().header(header::CONTENT_TYPE, "application/json").body(body).unwrap();
+                async { Ok::<_, std::convert::Infallible>(answer) }
+            });
+            let request = Request::post(endpoint).body(Body::from(request.to_string())).unwrap();
+            let answer = layer.layer(service).oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK, "{endpoint}");
+            answer.into_body().collect().await.unwrap();
+        }
+        let router = Gateway::new(
+            live("house", CLAUSES),
+            observer.clone(),
+            Upstream::new("http://127.0.0.1:9", &Config::default()).unwrap(),
+            Config::default(),
+        )
+        .router();
+        for (path, body) in [
+            ("/v1/check", json!({"request": "tea"})),
+            ("/v1/check", json!({"response": "tea"})),
+            ("/v1/check", json!({"tool_result": "tea"})),
+            ("/v1/check", json!({"tool_call": {"name": "brew", "arguments": {}}})),
+            ("/v1/check", json!({"messages": [{"role": "assistant", "reasoning_content": "tea"}]})),
+            ("/v1/check/batch", json!({"records": [{"request": "tea"}]})),
+            ("/v1/moderations", json!({"input": "tea"})),
+        ] {
+            let (status, body) = ask(&router, path, body).await;
+            assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        }
+    });
+    audit.close();
+    let log = fs::read_to_string(&path).unwrap();
+    let told: Vec<(String, String)> = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["event"] == "decision")
+        .map(|line| (line["endpoint"].to_string(), line["verdict"]["surface"].to_string()))
+        .collect();
+    let expected = exchanges
+        .iter()
+        .flat_map(|(endpoint, ..)| ["request", "response"].map(|surface| (*endpoint, surface)))
+        .chain(
+            ["request", "response", "tool_result", "tool_call", "reasoning"]
+                .map(|surface| ("/v1/check", surface)),
+        )
+        .chain([("/v1/check/batch", "request"), ("/v1/moderations", "request")]);
+    for (endpoint, surface) in expected {
+        let pair = (format!("\"{endpoint}\""), format!("\"{surface}\""));
+        assert!(told.contains(&pair), "{pair:?} is not among {told:?}");
+    }
+}
+
 #[test]
 fn a_trace_goes_on_to_the_upstream() {
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
