@@ -337,7 +337,7 @@ pub(crate) struct LimitArgs {
     /// Bytes of a request
     #[arg(long, value_name = "BYTES")]
     pub(crate) max_request: Option<usize>,
-    /// Bytes of a response, and of what a stream may hold back
+    /// Bytes of a response, decoded
     #[arg(long, value_name = "BYTES")]
     pub(crate) max_response: Option<usize>,
     /// Connections at a time

@@ -46,13 +46,13 @@ pub enum OnError {
 pub struct Limits {
     /// Bytes of a request's body.
     pub request_bytes: usize,
-    /// Bytes of a response's body, and of what a stream may hold back, decoded.
+    /// Bytes of a response's body, decoded; of all events together in a stream.
     pub response_bytes: usize,
     /// Bytes of one event of a stream.
     pub event_bytes: usize,
     /// Connections at a time; further ones wait to be accepted.
     pub connections: usize,
-    /// Checks that may wait for a core; further ones fail.
+    /// Checks that may wait for a core or run on one; further ones fail.
     pub waiting_checks: usize,
 }
 

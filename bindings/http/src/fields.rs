@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// Fields whose strings are names and numbers of the protocol, never words of the model.
-const PROTOCOL: [&str; 34] = [
+const PROTOCOL: [&str; 33] = [
     "id",
     "object",
     "type",
@@ -31,7 +31,6 @@ const PROTOCOL: [&str; 34] = [
     "system_fingerprint",
     "provider",
     "usage",
-    "code",
     "phase",
     "effort",
     "truncation",

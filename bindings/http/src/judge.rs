@@ -116,7 +116,7 @@ impl Exchange {
         let result = if bytes <= ON_THE_SPOT && self.loaded.guard.models().is_none() {
             Ok(work())
         } else {
-            self.hand_over(work).await
+            self.queue(work).await
         };
         let spent = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.judging.fetch_add(spent, Ordering::Relaxed);
@@ -128,20 +128,36 @@ impl Exchange {
         result
     }
 
+    /// Runs work in proportion to `bytes`, on a core of its own where they are many.
+    pub(crate) async fn apart<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        if bytes <= ON_THE_SPOT { Ok(work()) } else { self.hand_over(work).await }
+    }
+
+    /// Hands a check over, unless too many wait already.
+    async fn queue<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let waiting = Waiting::enter(&self.judge.waiting);
+        if waiting.before >= self.config().limits.waiting_checks {
+            return Err(Failure::Overloaded);
+        }
+        self.hand_over(work).await
+    }
+
     async fn hand_over<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
-        let judge = &self.judge;
-        let waiting = Waiting::enter(&judge.waiting);
-        if waiting.before >= judge.config.limits.waiting_checks {
-            return Err(Failure::Overloaded);
-        }
-        let permit = tokio::time::timeout_at(self.deadline.into(), judge.cores.clone().acquire_owned())
+        let cores = self.judge.cores.clone();
+        let permit = tokio::time::timeout_at(self.deadline.into(), cores.acquire_owned())
             .await
             .map_err(|_| Failure::Deadline)?
             .map_err(|_| Failure::NotJudged)?;
-        drop(waiting);
         let work = tokio::task::spawn_blocking(move || {
             let result = work();
             drop(permit);
@@ -227,7 +243,7 @@ impl Drop for Exchange {
     }
 }
 
-/// A place in the queue for a core, given back however the wait ends.
+/// A check that was handed over and has not come back.
 struct Waiting<'a> {
     count: &'a AtomicUsize,
     before: usize,

@@ -137,7 +137,11 @@ where
             let until = first_byte.min(exchange.deadline.into());
             match tokio::time::timeout_at(until, inner.oneshot(request)).await {
                 Err(_) => failed(&exchange, api, &Failure::UpstreamTimeout),
-                Ok(answer) => match answered(&exchange, api, asked, seen, answer?).await {
+                Ok(Err(error)) => {
+                    exchange.ends(502, Some(&Failure::Unreachable));
+                    return Err(error);
+                }
+                Ok(Ok(answer)) => match answered(&exchange, api, asked, seen, answer).await {
                     Ok(response) => response,
                     Err(failure) => failed(&exchange, api, &failure),
                 },
@@ -210,14 +214,16 @@ async fn ask(exchange: &Arc<Exchange>, api: Api, request: Request<Body>) -> Resu
         return Err(Failure::RequestEncoding);
     }
     let body = read_request(body, config).await?;
+    let length = body.len();
     let context = parts.headers.remove(CONTEXT_HEADER).filter(|_| config.trust_context);
     let context = context
         .as_ref()
         .map(|header| header.to_str().map_err(|_| Failure::invalid(CONTEXT_HEADER, "not ASCII")))
         .transpose()?;
     let judged = config.judged;
-    let mut asked = api.read(&body, context, judged)?;
-    drop(body);
+    let context = context.map(str::to_string);
+    let read = move || api.read(&body, context.as_deref(), judged);
+    let mut asked = exchange.apart(length, read).await??;
     let mut seen = Seen::default();
     match judge_request(exchange, api, &mut asked, &mut seen).await {
         Ok(()) => {}
@@ -272,7 +278,16 @@ async fn judge_request(
         }
     }
     let input = std::mem::take(&mut asked.input);
-    let (input, verdicts) = exchange.check(input, std::mem::take(&mut asked.targets)).await?;
+    // The conversation is lost with a check that fails; it is needed again only where the exchange goes on all the same.
+    let kept = (exchange.config().on_error == OnError::Allow).then(|| input.clone());
+    let checked = exchange.check(input, std::mem::take(&mut asked.targets)).await;
+    let (input, verdicts) = match (checked, kept) {
+        (Err(failure), Some(kept)) => {
+            asked.input = kept;
+            return Err(failure);
+        }
+        (checked, _) => checked?,
+    };
     asked.input = input;
     for (at, mut verdict) in verdicts {
         if Outcome::of(verdict.action) == Outcome::Redact
@@ -330,8 +345,13 @@ fn failed(exchange: &Exchange, api: Api, failure: &Failure) -> Response<Body> {
     json_response(failure.status(), &api.error(failure))
 }
 
-/// Headers of the upstream's response that are about the bytes it sent.
-const ABOUT_BYTES: [HeaderName; 8] = [
+/// Headers of the upstream's response that do not go on: they are about the bytes it sent.
+const ABOUT_BYTES: [HeaderName; 12] = [
+    // What the gateway says, the gateway says.
+    ACTION_HEADER,
+    CLAUSES_HEADER,
+    NOT_JUDGED_HEADER,
+    ID_HEADER,
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
     header::TRANSFER_ENCODING,
@@ -374,8 +394,9 @@ async fn answered(
         decoder.decode(&piece, limit, &mut bytes)?;
     }
     decoder.finish()?;
-    let mut json: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|_| Failure::Unreadable("no JSON"))?;
+    let length = bytes.len();
+    let read = move || serde_json::from_slice(&bytes).map_err(|_| Failure::Unreadable("no JSON"));
+    let mut json: serde_json::Value = exchange.apart(length, read).await??;
     if parts.status.is_success() {
         judge_answers(exchange, api, asked, &mut seen, &mut json).await?;
     } else {

@@ -167,9 +167,7 @@ async fn pass(upstream: Upstream, request: Request<Body>) -> Result<Response<Bod
 /// What is on no known path. Below a judged path stand answers that the upstream has kept, unjudged: those are never passed on.
 async fn rest_of(upstream: Option<Upstream>, request: Request<Body>) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path();
-    let kept = crate::Api::ALL.iter().any(|api| {
-        path.strip_prefix(api.path()).is_some_and(|rest| rest.starts_with('/') && !COUNTS.contains(&rest))
-    });
+    let kept = !COUNTS.contains(&path) && looks_judged(path);
     let anthropic = request.headers().contains_key("anthropic-version");
     match upstream.filter(|_| !kept) {
         Some(upstream) => pass(upstream, request).await,
@@ -178,4 +176,63 @@ async fn rest_of(upstream: Option<Upstream>, request: Request<Body>) -> Result<R
 }
 
 /// Below judged paths, what only counts tokens.
-const COUNTS: [&str; 2] = ["/count_tokens", "/input_tokens"];
+const COUNTS: [&str; 2] = ["/v1/messages/count_tokens", "/v1/responses/input_tokens"];
+
+/// Whether some upstream could take a path for a judged one, or for one below it: in capitals, with escapes, with another
+/// prefix, with more slashes.
+fn looks_judged(path: &str) -> bool {
+    let mut plain = String::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        let byte = match byte {
+            b'%' => {
+                let digits = [bytes.next(), bytes.next()].map(|digit| digit.map(char::from));
+                let digits = digits.map(|digit| digit.and_then(|digit| digit.to_digit(16)));
+                match digits {
+                    [Some(high), Some(low)] => u8::try_from(high << 4 | low).unwrap_or(b'%'),
+                    // What is no escape is not guessed at.
+                    _ => return true,
+                }
+            }
+            byte => byte,
+        };
+        plain.push(char::from(byte.to_ascii_lowercase()));
+    }
+    let segments: Vec<&str> = plain.split(['/', '\\']).filter(|it| !matches!(*it, "" | ".")).collect();
+    let has = |name: &[&str]| segments.windows(name.len()).any(|part| part == name);
+    segments.contains(&"..")
+        || plain.contains('%')
+        || has(&["chat", "completions"])
+        || has(&["responses"])
+        || has(&["messages"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::looks_judged;
+
+    #[test]
+    fn no_spelling_goes_round_the_guard() {
+        for path in [
+            "/v1/chat/completions/",
+            "/V1/Chat/Completions",
+            "//v1//chat/./completions",
+            "/v1/chat%2Fcompletions",
+            "/v1/%63hat/completions",
+            "/v1/chat%252Fcompletions",
+            "/openai/deployments/m/chat/completions",
+            "/v1/x/../responses",
+            "/v1/responses/resp_1",
+            "/v1/messages/batches",
+            "/v1\\messages",
+            "/v1/%zz",
+        ] {
+            assert!(looks_judged(path), "{path}");
+        }
+        for path in
+            ["/v1/embeddings", "/v1/files", "/v1/chatter", "/v1/audio/speech", "/v1/files/file%20name"]
+        {
+            assert!(!looks_judged(path), "{path}");
+        }
+    }
+}

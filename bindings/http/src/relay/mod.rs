@@ -79,6 +79,8 @@ struct Work {
     reader: Reader,
     protocol: Box<dyn Protocol>,
     exchange: Arc<Exchange>,
+    /// How many bytes came so far, decoded.
+    taken: usize,
     out: Vec<u8>,
 }
 
@@ -98,6 +100,7 @@ impl Relay {
             reader,
             protocol,
             exchange,
+            taken: 0,
             out: Vec::new(),
         })))
     }
@@ -156,6 +159,10 @@ impl Work {
             let limit = self.exchange.config().limits.response_bytes;
             let mut bytes = Vec::new();
             self.decoder.decode(&piece, limit, &mut bytes)?;
+            self.taken += bytes.len();
+            if self.taken > limit {
+                return Err(Failure::ResponseTooLarge(limit));
+            }
             self.reader.read(&bytes, &mut |it| found.push(it))?;
         } else {
             self.decoder.finish()?;

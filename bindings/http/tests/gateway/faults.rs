@@ -238,6 +238,39 @@ async fn what_is_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn a_stream_that_does_not_end_is_cut_off() {
+    let (path, request, _) = apis()[1].clone();
+    let endless = script::messages(&[("text", &"word ".repeat(2000), "")]);
+    let fake = Fake::start(move |_| script::stream(&endless, 4096)).await;
+    let mut config = quick();
+    config.limits.response_bytes = 20_000;
+    let gateway = Running::start(&fake.url(), config).await;
+    let answer = client::post(&gateway, path, &request).await;
+    assert!(answer.body.contains("larger than 20000 bytes"), "{}", answer.body);
+    assert!(answer.raw.len() < 60_000);
+}
+
+#[tokio::test]
+async fn what_cannot_be_judged_passes_only_where_told() {
+    let long = "word ".repeat(10_000);
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": long}]});
+    for (on_error, status, action) in [
+        (brightline_http::OnError::Block, 503, None),
+        (brightline_http::OnError::Allow, 200, Some("unjudged")),
+    ] {
+        let fake = Fake::start(|_| script::json_answer(&script::chat_json("Fine.", &[]))).await;
+        let mut config = quick();
+        config.on_error = on_error;
+        // Long texts wait for a core, and nobody may wait.
+        config.limits.waiting_checks = 0;
+        let gateway = Running::start(&fake.url(), config).await;
+        let answer = client::post(&gateway, "/v1/chat/completions", &body).await;
+        assert_eq!((answer.status, answer.header("x-brightline-action")), (status, action));
+        assert_eq!(fake.requests().is_empty(), status == 503);
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_dawdles_is_cut_off() {
     let gateway = Running::start("http://127.0.0.1:9", quick()).await;
     for half in [

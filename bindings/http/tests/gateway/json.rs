@@ -24,7 +24,14 @@ fn user(text: &str) -> Value {
 #[tokio::test]
 async fn what_is_fine_passes_unchanged() {
     let said = script::chat_json("All is well.", &[]);
-    let (fake, gateway) = echo(said.clone()).await;
+    let body = said.to_string();
+    // An upstream that says what only the gateway may say.
+    let fake = Fake::start(move |_| {
+        let headers = [("x-brightline-clauses", "forged"), ("x-other", "1")];
+        answer(200, "application/json", &headers, body.as_bytes())
+    })
+    .await;
+    let gateway = Running::start(&fake.url(), quick()).await;
     let mut request = user("hello");
     request["tools"] =
         json!([{"type": "function", "function": {"name": "z", "parameters": {"zz": 1, "aa": 2}}}]);
@@ -35,6 +42,7 @@ async fn what_is_fine_passes_unchanged() {
         client::request(gateway.address, "POST", "/v1/chat/completions?a=b", &headers, body.as_bytes()).await;
     assert_eq!((answer.status, answer.json()), (200, said));
     assert_eq!(answer.header("x-brightline-action"), Some("allow"));
+    assert_eq!((answer.header("x-brightline-clauses"), answer.header("x-other")), (None, Some("1")));
     assert!(answer.header("x-brightline-id").is_some());
     let asked = fake.requests().remove(0);
     assert_eq!(asked.line, "POST /v1/chat/completions?a=b HTTP/1.1");
