@@ -20,6 +20,7 @@ demo:
 ## Everything that must pass: unit tests, properties, the shared corpus, golden files, real clients, a short fuzz run.
 test:
 	$(CARGO) test --workspace --locked
+	$(CARGO) test --locked -p brightline-http --features otel --test ops_otel
 	tests/backends.sh
 	tests/gateway/run.sh
 	tests/fuzz/run.sh --seconds 5
@@ -28,6 +29,7 @@ test:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy -p brightline-http --features otel --all-targets --locked -- -D warnings
 	@test -x target/venv/bin/ruff || { python3 -m venv target/venv && target/venv/bin/pip install -q ruff==0.17.5; }
 	target/venv/bin/ruff check . && target/venv/bin/ruff format --check .
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; else echo "skipped: cargo-deny is not installed"; fi

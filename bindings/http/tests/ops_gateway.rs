@@ -1,5 +1,11 @@
 //! Operations behind the endpoints: what clients get while policies flip, logs fail and a shadow policy judges along.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 
@@ -12,8 +18,8 @@ use brightline_http::ops::metrics::Metrics;
 use brightline_http::ops::shadow::{Shadow, ShadowOptions};
 use brightline_http::ops::telemetry::logs::{LogFormat, LogWriter};
 use brightline_http::ops::{Observer, Role};
-use brightline_http::{Config, Gateway, Upstream};
-use http::{Request, Response, StatusCode, header};
+use brightline_http::{Config, Gateway, GuardLayer, Upstream};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::fs;
@@ -21,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use support::{CANARY, document, eventually, live, number};
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
 use tracing::level_filters::LevelFilter;
 
 const CLAUSES: &[(&str, &str, &str)] = &[("recipe", "sauce", "block"), ("ann", "Ann", "redact")];
@@ -173,7 +179,12 @@ fn a_shadow_policy_never_changes_an_answer() {
         let changed = || number(&metrics.encode(), "shadow_actions_total{live=\"allow\",shadow=\"block\"}");
         // Whole answers and streams alike.
         eventually("the shadow policy disagreed", || changed() >= 2.0);
-        assert!(number(&metrics.encode(), "shadow_shed_total{reason=\"not_kept\"}") < 0.5);
+        let numbers = metrics.encode();
+        for nothing in
+            ["shadow_shed_total{reason=\"not_kept\"}", "streams_open", "held_bytes", "exchanges_open"]
+        {
+            assert!(number(&numbers, nothing) < 0.5, "{nothing}\n{numbers}");
+        }
     });
 }
 
@@ -190,6 +201,116 @@ fn without_ids(body: &str) -> String {
         out.push_str(&rest);
     }
     out
+}
+
+/// What judges nothing still answers "allow": a surface that is forgotten shows here and nowhere else.
+#[test]
+fn every_endpoint_tells_of_every_surface() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let audit = Audit::open(AuditOptions::new(&path)).unwrap();
+    let observer = Arc::new(Observer::default().with_audit(audit.clone()));
+    let layer = GuardLayer::with(live("house", CLAUSES), observer.clone(), Config::default());
+    let question = json!([{"role": "user", "content": "tea?"}]);
+    let text = |kind: &str| json!([{"type": kind, "text": "tea"}]);
+    let call = json!({"id": "t", "type": "function", "function": {"name": "brew", "arguments": "{}"}});
+    let message =
+        json!({"role": "assistant", "content": "tea", "reasoning_content": "so", "tool_calls": [call]});
+    let exchanges = [
+        (
+            "/v1/chat/completions",
+            json!({"messages": question}),
+            json!({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}),
+        ),
+        (
+            "/v1/messages",
+            json!({"messages": question, "max_tokens": 9}),
+            json!({"type": "message", "role": "assistant", "content": text("text")}),
+        ),
+        (
+            "/v1/responses",
+            json!({"input": "tea?"}),
+            json!({"output": [{"type": "message", "role": "assistant", "content": text("output_text")}]}),
+        ),
+    ];
+    runtime().block_on(async {
+        for (endpoint, request, answer) in exchanges.clone() {
+            let service = tower::service_fn(move |_: Request<Body>| {
+                let body = Body::from(answer.to_string());
+                let answer =
+                    Response::builder().header(header::CONTENT_TYPE, "application/json").body(body).unwrap();
+                async { Ok::<_, std::convert::Infallible>(answer) }
+            });
+            let request = Request::post(endpoint).body(Body::from(request.to_string())).unwrap();
+            let answer = layer.layer(service).oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK, "{endpoint}");
+            answer.into_body().collect().await.unwrap();
+        }
+        let router = Gateway::new(
+            live("house", CLAUSES),
+            observer.clone(),
+            Upstream::new("http://127.0.0.1:9", &Config::default()).unwrap(),
+            Config::default(),
+        )
+        .router();
+        for (path, body) in [
+            ("/v1/check", json!({"request": "tea"})),
+            ("/v1/check", json!({"response": "tea"})),
+            ("/v1/check", json!({"tool_result": "tea"})),
+            ("/v1/check", json!({"tool_call": {"name": "brew", "arguments": {}}})),
+            ("/v1/check", json!({"messages": [{"role": "assistant", "reasoning_content": "tea"}]})),
+            ("/v1/check/batch", json!({"records": [{"request": "tea"}]})),
+            ("/v1/moderations", json!({"input": "tea"})),
+        ] {
+            let (status, body) = ask(&router, path, body).await;
+            assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        }
+    });
+    audit.close();
+    let log = fs::read_to_string(&path).unwrap();
+    let told: Vec<(String, String)> = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["event"] == "decision")
+        .map(|line| (line["endpoint"].to_string(), line["verdict"]["surface"].to_string()))
+        .collect();
+    let expected = exchanges
+        .iter()
+        .flat_map(|(endpoint, ..)| ["request", "response"].map(|surface| (*endpoint, surface)))
+        .chain(
+            ["request", "response", "tool_result", "tool_call", "reasoning"]
+                .map(|surface| ("/v1/check", surface)),
+        )
+        .chain([("/v1/check/batch", "request"), ("/v1/moderations", "request")]);
+    for (endpoint, surface) in expected {
+        let pair = (format!("\"{endpoint}\""), format!("\"{surface}\""));
+        assert!(told.contains(&pair), "{pair:?} is not among {told:?}");
+    }
+}
+
+#[test]
+fn a_trace_goes_on_to_the_upstream() {
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    runtime().block_on(async {
+        let seen = Arc::<std::sync::Mutex<Vec<HeaderMap>>>::default();
+        let keep = seen.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            keep.lock().unwrap().push(request.headers().clone());
+            async { Ok::<_, std::convert::Infallible>(Response::new(Body::from("{}"))) }
+        });
+        let layer = GuardLayer::with(live("house", CLAUSES), Arc::default(), Config::default());
+        for parent in [PARENT, "nonsense"] {
+            let request = Request::post("/v1/chat/completions").header("traceparent", parent);
+            let request =
+                request.header("tracestate", "a=b").body(Body::from(chat("tea", false).to_string())).unwrap();
+            layer.layer(service.clone()).oneshot(request).await.unwrap();
+        }
+        let seen = seen.lock().unwrap();
+        assert_eq!(
+            (&seen[0]["traceparent"], &seen[0]["tracestate"]),
+            (&PARENT.parse().unwrap(), &"a=b".parse().unwrap())
+        );
+    });
 }
 
 #[cfg(unix)]

@@ -59,7 +59,7 @@ impl LogFile {
     pub(super) fn open(path: &Path) -> Result<(Self, Chain, Option<Torn>), OpenError> {
         let fail = |error| OpenError::File { path: path.to_path_buf(), error };
         let mut file = File::options().read(true).append(true).create(true).open(path).map_err(fail)?;
-        file.try_lock().map_err(|error| match error {
+        lock(&file).map_err(|error| match error {
             TryLockError::WouldBlock => OpenError::InUse(path.to_path_buf()),
             TryLockError::Error(error) => fail(error),
         })?;
@@ -105,7 +105,7 @@ impl LogFile {
             return Ok(false);
         }
         let file = File::options().read(true).append(true).create(true).open(&self.path)?;
-        file.try_lock().map_err(io::Error::from)?;
+        lock(&file).map_err(io::Error::from)?;
         if file.metadata()?.len() > 0 {
             let message = format!("`{}` was replaced by a file that is not empty", self.path.display());
             return Err(io::Error::other(message));
@@ -113,6 +113,14 @@ impl LogFile {
         self.sync()?;
         self.file = file;
         Ok(true)
+    }
+}
+
+/// Keeps other processes from writing. Some file systems have no locks; there it is up to the operator.
+fn lock(file: &File) -> Result<(), TryLockError> {
+    match file.try_lock() {
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        locked => locked,
     }
 }
 

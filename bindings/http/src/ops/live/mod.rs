@@ -13,7 +13,7 @@ pub use source::{Refused, Source};
 use super::Role;
 use super::clock::rfc3339;
 use super::metrics::Metrics;
-use brightline::{Guard, Models, Policy, Settings};
+use brightline::{Guard, Models, Settings};
 use parking_lot::RwLock;
 use serde_json::json;
 use source::Reading;
@@ -81,7 +81,7 @@ impl Live {
         let (reading, state) = settle(&source, None, &mut files);
         let (guard, settings) = reading?;
         metrics.loaded(role, guard.policy());
-        announce(role, guard.policy(), 0);
+        announce(role, &guard, 0);
         let shared = Arc::new(Shared::new(guard));
         let (reloads, commands) = channel();
         let mut watch = Watch::default();
@@ -132,6 +132,9 @@ impl Live {
         if let (Some(models), Some(out)) = (loaded.guard.models(), status.as_object_mut()) {
             let models = json!({"name": models.name(), "version": models.version(), "hash": models.hash()});
             out.insert("model".into(), models);
+        }
+        if let (true, Some(out)) = (lacks_models(&loaded.guard), status.as_object_mut()) {
+            out.insert("degraded".into(), json!(["model_not_loaded"]));
         }
         if let (Some((at, refused)), Some(out)) =
             (self.shared.refused.read().as_ref(), status.as_object_mut())
@@ -202,12 +205,11 @@ impl Reloader {
     }
 
     fn exchange(&mut self, guard: Guard, settings: Settings, generation: u64) -> Reload {
-        let policy = guard.policy().clone();
-        self.metrics.loaded(self.role, &policy);
+        self.metrics.loaded(self.role, guard.policy());
         self.settings = settings;
-        let loaded = Loaded { guard, generation, since: SystemTime::now() };
+        let loaded = Loaded { guard: guard.clone(), generation, since: SystemTime::now() };
         *self.shared.current.write() = Arc::new(loaded);
-        announce(self.role, &policy, generation);
+        announce(self.role, &guard, generation);
         Reload::Exchanged
     }
 
@@ -232,15 +234,24 @@ impl Reloader {
     }
 }
 
-fn announce(role: Role, policy: &Policy, generation: u64) {
+/// Whether some clause of the policy needs a model and there is none.
+fn lacks_models(guard: &Guard) -> bool {
+    guard.models().is_none() && guard.policy().needs_models()
+}
+
+fn announce(role: Role, guard: &Guard, generation: u64) {
+    let (role, policy) = (role.as_str(), guard.policy());
     tracing::info!(
-        role = role.as_str(),
+        role,
         policy = policy.name(),
         version = policy.version(),
         hash = policy.hash(),
         generation,
         "policy in force"
     );
+    if lacks_models(guard) {
+        tracing::warn!(role, "no model is loaded: clauses that need one stay undecided");
+    }
 }
 
 /// Reads until the files are the same before and after, so that a policy is never made of two states of them.
