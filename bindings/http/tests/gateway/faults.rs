@@ -271,6 +271,34 @@ async fn what_cannot_be_judged_passes_only_where_told() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_read_is_not_waited_for() {
+    let long = script::chat_json(&"word ".repeat(4_000_000), &[]);
+    let fake = Fake::start(move |_| script::json_answer(&long)).await;
+    let mut config = quick();
+    config.deadlines.exchange = Duration::from_secs(60);
+    config.deadlines.idle = Duration::from_secs(60);
+    config.deadlines.first_byte = Duration::from_secs(60);
+    let gateway = Running::start(&fake.url(), config).await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]}).to_string();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // It reads the head and then no more.
+    let mut some = [0; 64];
+    assert!(stream.read(&mut some).await.unwrap() > 0);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut read = 0;
+    let mut rest = vec![0; 1 << 20];
+    while let Ok(more @ 1..) = stream.read(&mut rest).await {
+        read += more;
+    }
+    assert!(read < 20_000_000, "the connection was given up, {read} bytes");
+}
+
+#[tokio::test]
 async fn a_client_that_dawdles_is_cut_off() {
     let gateway = Running::start("http://127.0.0.1:9", quick()).await;
     for half in [
