@@ -1,5 +1,7 @@
 //! The command line.
 
+#[cfg(feature = "serve")]
+use brightline_http::ops::audit::SyncPolicy;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -40,6 +42,20 @@ pub(crate) enum Command {
     Score(ScoreArgs),
     /// Set thresholds from benign traffic of your own, for a rate of false refusals
     Calibrate(CalibrateArgs),
+    /// Put the guard in front of a chat endpoint
+    #[cfg(feature = "serve")]
+    Serve(Box<ServeArgs>),
+    /// Look after the audit log of a gateway
+    #[cfg(feature = "serve")]
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+#[cfg(feature = "serve")]
+#[derive(Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Verify that no line of an audit log was changed, removed, added or moved
+    Verify(VerifyArgs),
 }
 
 #[derive(Args)]
@@ -226,4 +242,165 @@ pub(crate) struct CalibrateArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[cfg(feature = "serve")]
+#[derive(Args)]
+#[command(after_help = "\
+Each line holds the hash of the line before it, so any change shows at the line it was made on or the one after. Lines that
+are missing at the end show only against a head that was noted elsewhere: --expect-head.
+
+Exit status: 0 the chain holds, 1 it does not, 2 a file cannot be read.
+
+Examples:
+  brightline audit verify audit.jsonl.1 audit.jsonl
+  brightline audit verify audit.jsonl --expect-head 5e1d…")]
+pub(crate) struct VerifyArgs {
+    /// The log; the files of a rotated one, oldest first
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The hash of the line before the first, where earlier files are not at hand
+    #[arg(long, value_name = "HASH", value_parser = hash)]
+    pub(crate) after: Option<String>,
+    /// The hash the last line must have
+    #[arg(long, value_name = "HASH", value_parser = hash)]
+    pub(crate) expect_head: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(feature = "serve")]
+fn hash(text: &str) -> Result<String, String> {
+    let digits = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if digits { Ok(text.to_ascii_lowercase()) } else { Err("a hash has 64 hexadecimal digits".into()) }
+}
+
+#[cfg(feature = "serve")]
+#[derive(Args)]
+#[command(after_help = "\
+Clients keep their keys and change their base address only:
+  brightline serve --upstream https://api.openai.com
+  OPENAI_BASE_URL=http://127.0.0.1:8787/v1 python app.py
+
+SIGHUP reloads the policy, as does a change of its files; SIGTERM ends, after what is in flight.
+Exit status 0 after a signal to end, 2 where the gateway cannot start or had to cut off what was in flight.
+What happens on each kind of failure is in docs/gateway.md.")]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    /// Where requests go: `https://host`, with a path before `/v1` at most
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream: String,
+    /// The address to listen at
+    #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDR")]
+    pub(crate) listen: String,
+    /// Refuse to start where a clause needs a model and none is there
+    #[arg(long)]
+    pub(crate) require_models: bool,
+    /// Judge all messages of a request, rather than those after the model's last answer
+    #[arg(long)]
+    pub(crate) judge_history: bool,
+    /// Judge the system prompt and developer messages, too
+    #[arg(long)]
+    pub(crate) judge_system: bool,
+    /// Take tags, signals and the user's settings from the header `x-brightline-context`
+    #[arg(long)]
+    pub(crate) trust_context: bool,
+    /// Hand paths that are not known to the upstream, unjudged
+    #[arg(long)]
+    pub(crate) pass_through: bool,
+    /// What happens to a message that the guard fails on: block, or allow
+    #[arg(long, default_value = "block", value_parser = ["block", "allow"], value_name = "WHAT")]
+    pub(crate) on_error: String,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    /// Judge with a second policy as well, and log where it differs; it is never acted on
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) shadow: Option<String>,
+    #[command(flatten)]
+    pub(crate) audit: AuditArgs,
+    /// The form of the log on standard error: json or text
+    #[arg(long, default_value = "json", value_parser = ["json", "text"], value_name = "FORM")]
+    pub(crate) log_format: String,
+    /// What is logged: error, warn, info, debug or off
+    #[arg(long, default_value = "info", value_name = "LEVEL")]
+    pub(crate) log_level: String,
+}
+
+/// The audit log of the gateway.
+#[cfg(feature = "serve")]
+#[derive(Args)]
+pub(crate) struct AuditArgs {
+    /// Write decisions to a hash-chained file, which `brightline audit verify` checks
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit: Option<PathBuf>,
+    /// Refuse with 503 what cannot be written there in time; without it such decisions are counted and reported
+    #[arg(long, requires = "audit")]
+    pub(crate) audit_required: bool,
+    /// Write redacted texts as well
+    #[arg(long, requires = "audit")]
+    pub(crate) audit_text: bool,
+    /// Decisions that may wait to be written
+    #[arg(long, requires = "audit", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) audit_queue: Option<u32>,
+    /// Milliseconds a decision waits for a place in a full queue
+    #[arg(long, requires = "audit", value_name = "MS")]
+    pub(crate) audit_wait: Option<u64>,
+    /// When lines are forced to the disk: always, never, or every so many seconds
+    #[arg(long, requires = "audit", value_name = "WHEN", value_parser = sync)]
+    pub(crate) audit_sync: Option<SyncPolicy>,
+}
+
+#[cfg(feature = "serve")]
+fn sync(text: &str) -> Result<SyncPolicy, String> {
+    match text {
+        "always" => Ok(SyncPolicy::Always),
+        "never" => Ok(SyncPolicy::Never),
+        _ => seconds(text.trim_end_matches('s'))
+            .map(SyncPolicy::Every)
+            .map_err(|_| "expected `always`, `never` or a number of seconds".to_string()),
+    }
+}
+
+/// Limits and deadlines of the gateway.
+#[cfg(feature = "serve")]
+#[derive(Args)]
+pub(crate) struct LimitArgs {
+    /// Bytes of a request
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_request: Option<usize>,
+    /// Bytes of a response, decoded
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_response: Option<usize>,
+    /// Connections at a time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_connections: Option<u32>,
+    /// Seconds for a whole exchange
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub(crate) exchange_timeout: Option<std::time::Duration>,
+    /// Seconds until a request has arrived, and for a pause in taking its answer
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub(crate) client_timeout: Option<std::time::Duration>,
+    /// Seconds until the upstream accepts a connection
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub(crate) connect_timeout: Option<std::time::Duration>,
+    /// Seconds until the upstream begins to answer
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub(crate) first_byte_timeout: Option<std::time::Duration>,
+    /// Seconds between two pieces of the upstream's answer
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub(crate) idle_timeout: Option<std::time::Duration>,
+    /// Seconds that exchanges in flight get after the signal to end
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub(crate) drain_timeout: Option<std::time::Duration>,
+}
+
+#[cfg(feature = "serve")]
+fn seconds(text: &str) -> Result<std::time::Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_string())?;
+    std::time::Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| "expected a number of seconds above 0".to_string())
 }

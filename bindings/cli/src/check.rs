@@ -4,7 +4,7 @@ use crate::args::{ModelArgs, PolicyArgs};
 use crate::{Stop, output};
 use brightline::classifier::{BackendKind, MODELS_VARIABLE};
 use brightline::compiler::{Compiled, Compiler, SHIPPED};
-use brightline::diagnostic::Severity;
+use brightline::diagnostic::{Diagnostic, Severity};
 use brightline::{Guard, GuardOptions, Models, Policy, Settings, artifact};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,6 +25,12 @@ pub(crate) fn compile(name: &str, models: Option<&Models>) -> Result<Compiled, S
 
 /// Runs the compiler; a file that is not there is bad usage rather than a bad policy.
 fn run(compiler: &Compiler, name: &str) -> Result<Compiled, Stop> {
+    is_there(name)?;
+    Ok(compiler.file(name))
+}
+
+/// Checks that a policy ships or can be read.
+pub(crate) fn is_there(name: &str) -> Result<(), Stop> {
     if !SHIPPED.contains(&name) {
         let path = Path::new(name);
         if !path.exists() {
@@ -33,7 +39,7 @@ fn run(compiler: &Compiler, name: &str) -> Result<Compiled, Stop> {
         }
         std::fs::File::open(path).map_err(|error| Stop::Input(format!("cannot read `{name}`: {error}")))?;
     }
-    Ok(compiler.file(name))
+    Ok(())
 }
 
 /// Loads a policy, or shows why it cannot be used. The models judge its examples.
@@ -50,15 +56,15 @@ fn load(compiler: &Compiler, name: &str) -> Result<Policy, Stop> {
     let compiled = run(compiler, name)?;
     match compiled.policy {
         Some(policy) => Ok(policy),
-        None => {
-            output::diagnostics(
-                &mut anstream::AutoStream::auto(std::io::stderr()),
-                &compiled.diagnostics,
-                Severity::Error,
-            )?;
-            Err(Stop::Policy)
-        }
+        None => Err(does_not_compile(&compiled.diagnostics)?),
     }
+}
+
+/// Shows why a policy does not compile.
+pub(crate) fn does_not_compile(diagnostics: &[Diagnostic]) -> Result<Stop, Stop> {
+    let mut stderr = anstream::AutoStream::auto(std::io::stderr());
+    output::diagnostics(&mut stderr, diagnostics, Severity::Error)?;
+    Ok(Stop::Policy)
 }
 
 /// Reads the deployment's settings.
@@ -110,12 +116,12 @@ fn places_of(program: &Path) -> Vec<PathBuf> {
 }
 
 #[cfg(feature = "onnxruntime")]
-fn backend(args: &ModelArgs) -> BackendKind {
+pub(crate) fn backend(args: &ModelArgs) -> BackendKind {
     if args.onnxruntime { BackendKind::OnnxRuntime } else { BackendKind::default() }
 }
 
 #[cfg(not(feature = "onnxruntime"))]
-fn backend(_: &ModelArgs) -> BackendKind {
+pub(crate) fn backend(_: &ModelArgs) -> BackendKind {
     BackendKind::default()
 }
 

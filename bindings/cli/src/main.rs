@@ -1,6 +1,8 @@
 //! The `brightline` command.
 
 mod args;
+#[cfg(feature = "serve")]
+mod audit;
 mod calibrate;
 mod check;
 mod explain;
@@ -9,6 +11,8 @@ mod lint;
 mod log;
 mod output;
 mod score;
+#[cfg(feature = "serve")]
+mod serve;
 mod test;
 
 use args::{Cli, Command};
@@ -67,6 +71,10 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(args),
         Command::Score(args) => score::run(args),
         Command::Calibrate(args) => calibrate::run(args),
+        #[cfg(feature = "serve")]
+        Command::Audit(args::AuditCommand::Verify(args)) => audit::verify(args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(args),
     };
     match result {
         Ok(outcome) => outcome.into(),

@@ -42,7 +42,7 @@ fn untimed(text: &str) -> String {
 fn help_teaches_and_bad_usage_exits_with_2() {
     let (code, help, _) = run(&["--help"]);
     assert_eq!(code, 0);
-    for command in ["inspect", "lint", "compile", "explain", "test", "score", "calibrate"] {
+    for command in ["inspect", "lint", "compile", "explain", "test", "score", "calibrate", "audit"] {
         assert!(help.contains(command), "{help}");
         let (code, help, _) = run(&[command, "--help"]);
         assert_eq!(code, 0);
@@ -265,4 +265,50 @@ fn lint_says_what_models_make_of_operating_points_and_examples() {
         |models: &[&str]| run(&[&["explain", "-p", artifact, "--text", "make a bomb"], models].concat());
     assert_eq!(explain(&["--models", MODELS]).0, 1);
     assert_eq!(explain(&["--no-models"]).0, 0);
+}
+
+#[test]
+fn audit_verify_tells_a_log_that_holds_from_one_that_was_changed() {
+    use brightline_http::ops::audit::{Audit, AuditOptions};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    for _ in 0..2 {
+        Audit::open(AuditOptions::new(&path)).unwrap().close();
+    }
+    let file = path.to_str().unwrap();
+    let verify = |args: &[&str]| run(&[&["audit", "verify"], args].concat());
+    let (code, text, _) = verify(&[file]);
+    assert!(code == 0 && text.starts_with("OK 4 lines, head "), "{text}");
+    let (code, json, _) = verify(&[file, "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let head = json["head"].as_str().unwrap();
+    assert_eq!((code, &json["lines"]), (0, &4.into()));
+    assert_eq!(verify(&[file, "--expect-head", head]).0, 0);
+
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let (first, rest) = whole.split_at(whole.find('\n').unwrap() + 1);
+    let second = folder.path().join("second.jsonl");
+    std::fs::write(&second, rest).unwrap();
+    let second = second.to_str().unwrap();
+    let (code, text, _) = verify(&[second]);
+    assert!(code == 1 && text.contains(":1: the line has number 1, and 0 comes next"), "{text}");
+    std::fs::write(&path, first).unwrap();
+    assert_eq!(verify(&[file, second]).0, 0, "the files of a rotated log");
+    let middle = serde_json::from_str::<serde_json::Value>(first).unwrap();
+    assert_eq!(verify(&[second, "--after", middle["hash"].as_str().unwrap()]).0, 0);
+    let (code, text, _) = verify(&[file, "--expect-head", head]);
+    assert!(
+        code == 1 && text.contains("ends with another line"),
+        "a log that was cut at the end of a line: {text}"
+    );
+
+    std::fs::write(&path, whole.replacen("start", "stort", 1)).unwrap();
+    let (code, text, _) = verify(&[file]);
+    assert!(code == 1 && text.contains("audit.jsonl:1: the content of the line"), "{text}");
+    let (code, json, _) = verify(&[file, "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, &json["broken"]["line"], &json["lines"]), (1, &1.into(), &0.into()));
+    assert_eq!(verify(&["nowhere.jsonl"]).0, 2);
+    assert_eq!(verify(&[file, "--expect-head", "abc"]).0, 2);
+    assert_eq!(verify(&[]).0, 2);
 }

@@ -142,6 +142,11 @@ impl Models {
         folders.find(|folder| folder.join(MANIFEST).is_file())
     }
 
+    /// The file that names all others in a folder of models, with their hashes.
+    pub fn manifest(folder: &Path) -> PathBuf {
+        folder.join(MANIFEST)
+    }
+
     /// The name in the manifest.
     pub fn name(&self) -> &str {
         &self.0.name

@@ -5,7 +5,7 @@ use super::shipped::shipped;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::span::{Source, Span};
 use crate::spec::{self, Document, MAX_SOURCE_BYTES};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How deep documents may extend one another.
@@ -71,13 +71,14 @@ fn shipped_name(name: &str) -> String {
     format!("policies/{name}/policy.md")
 }
 
-/// Loads a document and all it extends, bases first, each once.
+/// Loads a document and all it extends, bases first, each once. The files it looks for are added to `looked_for`.
 pub(super) fn with_extends(
     source: Arc<Source>,
     files: bool,
     diagnostics: &mut Vec<Diagnostic>,
+    looked_for: &mut Vec<PathBuf>,
 ) -> Vec<Loaded> {
-    let mut loader = Loader { files, diagnostics, done: Vec::new(), open: Vec::new() };
+    let mut loader = Loader { files, diagnostics, looked_for, done: Vec::new(), open: Vec::new() };
     loader.load(source);
     loader.done
 }
@@ -85,6 +86,7 @@ pub(super) fn with_extends(
 struct Loader<'a> {
     files: bool,
     diagnostics: &'a mut Vec<Diagnostic>,
+    looked_for: &'a mut Vec<PathBuf>,
     done: Vec<Loaded>,
     /// Names of the documents that are being loaded, outermost first.
     open: Vec<String>,
@@ -149,6 +151,9 @@ impl Loader<'_> {
             let help = "only shipped policies can be extended here".to_string();
             report(Code::ExtendsNotFound, format!("cannot extend `{reference}`"), help);
             return;
+        }
+        if shipped(reference).is_none() {
+            self.looked_for.push(PathBuf::from(&path));
         }
         match file(Path::new(&path)) {
             Ok(source) => self.load(source),

@@ -43,7 +43,7 @@ use crate::span::Source;
 use build::{Build, finish};
 use clauses::Draft;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How many clauses a policy may hold.
@@ -80,6 +80,8 @@ pub struct Compiled {
     pub diagnostics: Vec<Diagnostic>,
     /// Clause by clause: how it is enforced.
     pub report: Report,
+    /// The files it was compiled from, those that could not be read included: a change of one may change the policy.
+    pub files: Vec<PathBuf>,
     drafts: Vec<Draft>,
 }
 
@@ -119,18 +121,20 @@ impl Compiler {
     /// Compiles a file, or a shipped policy by its name.
     pub fn file(&self, path: impl AsRef<Path>) -> Compiled {
         let path = path.as_ref();
-        self.run(load::file(path))
+        self.run(load::file(path), Some(path))
     }
 
     /// Compiles text. The name is what diagnostics show; entries of `extends` are relative to it.
     pub fn text(&self, name: impl Into<String>, text: impl Into<String>) -> Compiled {
-        self.run(Ok(Arc::new(Source::new(name, text))))
+        self.run(Ok(Arc::new(Source::new(name, text))), None)
     }
 
-    fn run(&self, source: Result<Arc<Source>, Diagnostic>) -> Compiled {
+    fn run(&self, source: Result<Arc<Source>, Diagnostic>, path: Option<&Path>) -> Compiled {
         let mut diagnostics = Vec::new();
+        let is_file = |path: &&Path| path.to_str().and_then(shipped).is_none();
+        let mut files: Vec<PathBuf> = path.filter(is_file).map(Path::to_path_buf).into_iter().collect();
         let documents = match source {
-            Ok(source) => load::with_extends(source, !self.no_files, &mut diagnostics),
+            Ok(source) => load::with_extends(source, !self.no_files, &mut diagnostics, &mut files),
             Err(diagnostic) => {
                 diagnostics.push(diagnostic);
                 Vec::new()
@@ -150,7 +154,7 @@ impl Compiler {
             (document, it.span.start, it.code)
         });
         let failed = diagnostics.iter().any(|it| it.severity() == Severity::Error);
-        Compiled { policy: policy.filter(|_| !failed), diagnostics, report, drafts }
+        Compiled { policy: policy.filter(|_| !failed), diagnostics, report, files, drafts }
     }
 }
 
