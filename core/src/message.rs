@@ -164,7 +164,7 @@ impl Part<'_> {
     }
 }
 
-fn owned(text: &Cow<'_, str>) -> Cow<'static, str> {
+fn owned(text: &str) -> Cow<'static, str> {
     Cow::Owned(text.to_string())
 }
 
@@ -219,12 +219,12 @@ impl<'a> Input<'a> {
             parts: message.parts.iter().map(Part::to_static).collect(),
         };
         Input {
-            id: self.id.as_ref().map(owned),
-            system: self.system.as_ref().map(owned),
+            id: self.id.as_deref().map(owned),
+            system: self.system.as_deref().map(owned),
             messages: self.messages.iter().map(message).collect(),
             target: self.target,
             settings: self.settings.clone(),
-            tags: self.tags.iter().map(owned).collect(),
+            tags: self.tags.iter().map(|tag| owned(tag)).collect(),
             signals: self.signals.iter().map(|(name, value)| (owned(name), *value)).collect(),
         }
     }

@@ -25,6 +25,9 @@ struct Trie {
     begins: Vec<Option<usize>>,
 }
 
+/// Texts, each with the expression that it may begin.
+type Texts<'p> = (Vec<&'p [u8]>, Vec<Option<usize>>);
+
 struct Expression {
     source: String,
     max_len: usize,
@@ -83,14 +86,13 @@ impl Alive {
     }
 
     pub(crate) fn new<'p>(patterns: impl Iterator<Item = &'p Pattern>) -> Result<Self, MatcherError> {
-        let mut lists: [(Vec<&[u8]>, Vec<Option<usize>>); 2] = Default::default();
-        let [words, anywhere] = &mut lists;
+        let (mut words, mut anywhere): (Texts<'_>, Texts<'_>) = Default::default();
         let mut expressions = Vec::new();
         let mut always = 0;
         for pattern in patterns {
             match &pattern.kind {
                 PatternKind::Literal { text, open_start, .. } => {
-                    let list = if *open_start { &mut *anywhere } else { &mut *words };
+                    let list = if *open_start { &mut anywhere } else { &mut words };
                     list.0.push(text.as_bytes());
                     list.1.push(None);
                 }
@@ -98,7 +100,7 @@ impl Alive {
                     let max_len = *max_len as usize;
                     match trigger {
                         Trigger::Prefixes { texts, word_start } => {
-                            let list = if *word_start { &mut *words } else { &mut *anywhere };
+                            let list = if *word_start { &mut words } else { &mut anywhere };
                             list.0.extend(texts.iter().map(Vec::as_slice));
                             list.1.extend(texts.iter().map(|_| Some(expressions.len())));
                             let compiled = OnceLock::new();
@@ -109,7 +111,7 @@ impl Alive {
                 }
             }
         }
-        let trie = |(texts, begins): (Vec<&[u8]>, Vec<Option<usize>>)| {
+        let trie = |(texts, begins): Texts<'_>| {
             if texts.is_empty() {
                 return Ok(None);
             }
@@ -120,7 +122,6 @@ impl Alive {
                 .map_err(|error| MatcherError::new(error.to_string()))?;
             Ok(Some(Trie { nfa, begins }))
         };
-        let [words, anywhere] = lists;
         Ok(Self { words: trie(words)?, anywhere: trie(anywhere)?, expressions, always })
     }
 

@@ -7,6 +7,7 @@
 //! releases and the same verdict, whatever chunks they come in. `docs/streaming.md` says what is held back for how long.
 
 mod alive;
+mod bounds;
 mod calls;
 mod facts;
 mod holding;
@@ -19,6 +20,7 @@ mod shared;
 mod steps;
 mod utf8;
 mod values;
+mod window;
 
 pub(crate) use holding::Holding;
 

@@ -5,6 +5,7 @@
 //! scores makes the text wait; what it scores when it is complete, or still after the wait, is acted upon.
 
 use super::Shared;
+use super::lane::Lane;
 use crate::classifier::{Likeness, Passage, ScoreError, TextScores};
 use crate::engine::scores::Known;
 use crate::message::Surface;
@@ -97,4 +98,42 @@ fn merge(likes: &mut Vec<Likeness>, others: &[Likeness]) {
 
 fn shared_likes(guard: &crate::engine::guard::Inner) -> bool {
     guard.policy.data().atoms.iter().any(|atom| matches!(atom, crate::policy::Atom::Like { .. }))
+}
+
+impl Lane {
+    /// Lets the models read what is due, and tells the judge what they say.
+    pub(super) fn read(&mut self, shared: &mut Shared) {
+        let guard = shared.guard();
+        let Some(readings) = &mut self.readings else {
+            return shared.scratch.scans.scores.know(None, None, guard.classifier.as_ref());
+        };
+        let text = self.text.get(readings.from - self.base..self.point - self.base).unwrap_or("");
+        if readings.is_due(text, self.point) {
+            readings.read(shared, self.surface, text, self.point);
+        }
+        let (known, settled) = (readings.known(true), readings.known(false));
+        shared.scratch.scans.scores.know(Some(known), Some(settled), guard.classifier.as_ref());
+    }
+
+    /// Prepares for the verdict: at the end the models read the text as a whole, where all of it is still there.
+    pub(super) fn read_all(&mut self, shared: &mut Shared, last: bool) {
+        let guard = shared.guard();
+        let whole = last && self.start == 0;
+        let end = if last { self.len() } else { self.point };
+        let known = match &mut self.readings {
+            Some(_) if whole => {
+                std::mem::swap(&mut shared.scratch.scans.judged.views, &mut self.scan.views);
+                None
+            }
+            Some(readings) => {
+                let text = self.text.get(readings.from - self.base..end - self.base).unwrap_or("");
+                if last && end > readings.till && !text.trim().is_empty() {
+                    readings.read(shared, self.surface, text, end);
+                }
+                Some(readings.known(true))
+            }
+            None => None,
+        };
+        shared.scratch.scans.scores.know(known, None, guard.classifier.as_ref());
+    }
 }

@@ -1,8 +1,9 @@
 //! What follows from each place of a text, and from its end.
 
 use super::calls::Call;
-use super::lane::{Lane, Look};
+use super::lane::Lane;
 use super::outlook::{Outlook, Reach};
+use super::window::Look;
 use super::{Channel, End, Shared, Stream, lane};
 use crate::engine::guard::Outcome;
 use crate::message::Surface;
@@ -55,7 +56,7 @@ impl Stream {
         if lane.frozen {
             return None;
         }
-        let mut limit = look.open();
+        let mut limit = look.open;
         if !lane.is_calm(&self.shared, look) {
             lane.read(&mut self.shared);
             let mut outlook = self.outlook(lane, look);
@@ -103,7 +104,7 @@ impl Stream {
         let small = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let reach = Reach {
             holding: guard.program.holding(data, lane.surface),
-            normal_end: small(look.normal_open()),
+            normal_end: small(look.normal_open),
             released: small(lane.released.end),
             expired: &expired,
             stops: streaming.then == Then::Stop,

@@ -1,0 +1,127 @@
+//! The smallest and the largest value that conditions may yet take of a text that goes on.
+
+use crate::engine::judge::{Judge, Scoring};
+use crate::engine::scores::Slot;
+use crate::policy::{Atom, Comparison, Condition, Op, Rule, Threshold, Truth};
+
+/// The smallest and the largest value.
+pub(super) type Bounds = (Truth, Truth);
+
+impl Judge<'_> {
+    /// The smallest and the largest value a rule may yet take, and the one it has.
+    pub(super) fn outlook(&mut self, rule: &Rule) -> (Truth, Truth, Truth) {
+        let (low, high) = self.bounds(&rule.when);
+        if high == Truth::False {
+            return (low, high, Truth::False);
+        }
+        let now = rule.when.eval(|atom| self.decided(atom));
+        let Some(unless) = &rule.unless else { return (low, high, now) };
+        let (excused, may_be) = self.bounds(unless);
+        let excuse = unless.eval(|atom| self.decided(atom));
+        (low.min(may_be.negated()), high.min(excused.negated()), now.min(excuse.negated()))
+    }
+
+    fn bounds(&mut self, condition: &Condition) -> Bounds {
+        let mut stack = Vec::new();
+        for op in &condition.0 {
+            let value = match op {
+                Op::Const(value) => (Truth::from(*value), Truth::from(*value)),
+                Op::Atom(atom) => self.atom_bounds(*atom),
+                Op::Not => {
+                    let (low, high) = stack.pop().unwrap_or(UNDECIDED);
+                    (high.negated(), low.negated())
+                }
+                Op::And | Op::Or => {
+                    let (right, left): (Bounds, Bounds) =
+                        (stack.pop().unwrap_or(UNDECIDED), stack.pop().unwrap_or(UNDECIDED));
+                    if *op == Op::And {
+                        (left.0.min(right.0), left.1.min(right.1))
+                    } else {
+                        (left.0.max(right.0), left.1.max(right.1))
+                    }
+                }
+            };
+            stack.push(value);
+        }
+        stack.pop().unwrap_or(UNDECIDED)
+    }
+
+    /// The value of an atom; models may read what stands before the message. What they say of the message is known.
+    pub(super) fn decided(&mut self, index: u32) -> Truth {
+        self.scoring = Scoring::Likes;
+        let value = self.value(index);
+        self.scoring = Scoring::Nothing;
+        value
+    }
+
+    fn atom_bounds(&mut self, index: u32) -> Bounds {
+        let now = self.decided(index);
+        let Some(atom) = self.data.atoms.get(index as usize) else { return UNDECIDED };
+        let judged = atom.place().is_some_and(|place| self.slot(place, self.reading).0 == Slot::Judged);
+        if !judged {
+            return (now, now);
+        }
+        match atom {
+            Atom::Match { .. } | Atom::Near { .. } | Atom::Personal { .. } | Atom::Secret { .. } => {
+                (now, Truth::True)
+            }
+            Atom::Count { compare, .. } | Atom::Length { compare, .. } => grows(*compare, now),
+            // Without models it stays undecided.
+            _ if self.classifier.is_none() => (now, now),
+            // A growing passage may come to score less.
+            Atom::Label { threshold: Threshold::Score(compare), .. } | Atom::Like { compare, .. } => {
+                let (low, high) = grows(*compare, now);
+                (low.min(self.settled(index)), high)
+            }
+            Atom::Label { .. } => (now.min(self.settled(index)), Truth::True),
+            _ => UNDECIDED,
+        }
+    }
+
+    /// The atoms on which a condition may come to rest: those whose being true may help to make it true.
+    pub(super) fn alive(&mut self, condition: &Condition) -> Vec<u32> {
+        let mut sizes: Vec<usize> = Vec::new();
+        let mut stack: Vec<usize> = Vec::new();
+        for op in &condition.0 {
+            let size = match op {
+                Op::Const(_) | Op::Atom(_) => 1,
+                Op::Not => 1 + stack.pop().unwrap_or(0),
+                Op::And | Op::Or => 1 + stack.pop().unwrap_or(0) + stack.pop().unwrap_or(0),
+            };
+            stack.push(size);
+            sizes.push(size);
+        }
+        let mut out = Vec::new();
+        let mut open = vec![(condition.0.len(), true)];
+        while let Some((end, positive)) = open.pop() {
+            let Some(last) = end.checked_sub(1) else { continue };
+            let (Some(op), Some(&size)) = (condition.0.get(last), sizes.get(last)) else { continue };
+            let part = Condition(condition.0.get(end - size..end).unwrap_or_default().to_vec());
+            let (low, high) = self.bounds(&part);
+            if positive && high == Truth::False || !positive && low == Truth::True {
+                continue;
+            }
+            match op {
+                Op::Const(_) => {}
+                Op::Atom(atom) => out.extend(positive.then_some(*atom)),
+                Op::Not => open.push((last, !positive)),
+                Op::And | Op::Or => {
+                    let right = sizes.get(last.wrapping_sub(1)).copied().unwrap_or(0);
+                    open.extend([(last, positive), (last - right, positive)]);
+                }
+            }
+        }
+        out
+    }
+}
+
+const UNDECIDED: Bounds = (Truth::False, Truth::True);
+
+/// The values a comparison may yet take of a number that can only grow.
+fn grows(compare: Comparison, now: Truth) -> Bounds {
+    match (compare, now) {
+        (Comparison::AtLeast(_) | Comparison::Greater(_), now) => (now, Truth::True),
+        (Comparison::Less(_) | Comparison::AtMost(_), now) => (Truth::False, now),
+        _ => UNDECIDED,
+    }
+}
