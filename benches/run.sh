@@ -9,6 +9,9 @@ cargo build --release --locked --quiet -p brightline-cli -p brightline-benches
 target/release/measure
 
 echo
+target/release/stream
+
+echo
 python3 benches/public_data.py || echo "false refusals skipped: python3 is not installed" >&2
 
 command -v valgrind >/dev/null || { echo "instruction counts skipped: valgrind is not installed" >&2; exit 0; }

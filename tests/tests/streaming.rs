@@ -2,10 +2,13 @@
 
 use brightline::message::Part;
 use brightline::wire::{self, Case};
-use brightline::{Channel, Guard, GuardOptions, Input, Policy, Role};
+use brightline::{Action, Channel, Compiler, Guard, GuardOptions, Input, Models, Policy, Role};
 use brightline_tests::root;
-use brightline_tests::streams::{comparable, run};
+use brightline_tests::streams::{Outcome, answer, batch, comparable, run};
+use proptest::prelude::*;
+use proptest::sample::select;
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// SplitMix64.
 struct Random(u64);
@@ -108,4 +111,390 @@ fn every_answer_of_the_corpus_streams_to_its_verdict() {
     }
     println!("{streamed} answers, {same} of {} verdicts the same to the last field", 3 * streamed);
     assert!(streamed > 100, "{streamed}");
+}
+
+/// What random texts are made of: words of the policy below, halves of them, values, disguises, white space.
+const PIECES: [&str; 56] = [
+    "the ",
+    "and then ",
+    "weather ",
+    "is fine. ",
+    "on monday\n",
+    "they said ",
+    "12 ",
+    "in 1999 ",
+    "3 days ",
+    "\n\n",
+    "nerve ",
+    "agent ",
+    "nerve agent",
+    " agents",
+    "Nerve\u{200B} Agent ",
+    "nеrve agent ",
+    "n3rve 4gent ",
+    "n e r v e ",
+    "a g e n t ",
+    "b o m ",
+    "b ",
+    "bomb ",
+    "b0mb ",
+    "make a ",
+    "making ",
+    "make the big ",
+    "secret ",
+    "word ",
+    "secret word",
+    "excuse ",
+    "mail ann@example.com ",
+    "bob@",
+    "example.org, ",
+    "4111 1111 ",
+    "1111 1111 ",
+    "4111-1111-1111-1111 ",
+    "password = hunter2A!x ",
+    "AKIAIOSFODNN7EXAMPLX ",
+    "+49 30 ",
+    "901820 ",
+    "bmVydmUgYWdlbnQgYm9tYg== ",
+    "6e 65 72 76 65 20 ",
+    "61 67 65 6e 74 ",
+    "%6eerve%20%61gent ",
+    "日本語 ",
+    "爆弾",
+    "爆",
+    "弾を ",
+    "é",
+    "\u{FFFD}",
+    "x",
+    ". ",
+    "-----BEGIN PRIVATE KEY-----\n",
+    "DE89 3704 0044 0532 0130 00 ",
+    "areir ntrag gur ",
+    "tnega evren eht ",
+];
+
+/// The last pieces are read in rot13 or backwards, as long as the text is not mostly plain: a stream judges by what it has
+/// seen, a check by all of it.
+const ALIKE: usize = PIECES.len() - 2;
+
+/// A policy whose rules wait, pair, excuse, count and redact. `then` is what a stream does when it has waited enough.
+fn policy(actions: [&str; 6], hold: usize, then: &str) -> String {
+    let [weapon, making, pair, mail, twice, absent] = actions;
+    format!(
+        r#"+++
+name = "streams"
+version = "1"
+
+[stream]
+hold_chars = {hold}
+then = "{then}"
++++
+
+## Sets
+
+~~~patterns
+weapon = ["nerve agent*", "bomb", "爆弾"]
+making = ['/\bmak(e|ing) (a|the) (\w{{1,8}} ){{0,2}}/', "production"]
+secret = ["secret word"]
+excuse = ["excuse"]
+~~~
+
+## One {{#one authority=user}}
+
+~~~rule
+on = ["response", "reasoning"]
+when = 'match("weapon")'
+action = "{weapon}"
+~~~
+
+## Two {{#two authority=user}}
+
+~~~rule
+on = ["response"]
+when = 'match("making") && !match("excuse")'
+action = "{making}"
+~~~
+
+## Three {{#three authority=user}}
+
+~~~rule
+on = ["response"]
+when = 'near("secret", "making", 20)'
+action = "{pair}"
+~~~
+
+## Four {{#four authority=user}}
+
+~~~rule
+on = ["response"]
+when = 'pii() || secret()'
+action = "{mail}"
+~~~
+
+## Five {{#five authority=user}}
+
+~~~rule
+on = ["response"]
+when = 'count("secret") >= 2'
+unless = 'match("excuse")'
+action = "{twice}"
+~~~
+
+## Six {{#six authority=user}}
+
+~~~rule
+on = ["response"]
+when = 'request.match("weapon") && !match("excuse")'
+action = "{absent}"
+~~~
+"#
+    )
+}
+
+fn compiled(text: &str) -> Guard {
+    Guard::new(Compiler::without_files().text("streams.md", text).into_policy().unwrap()).unwrap()
+}
+
+/// Texts of all lengths, short ones more often; every fiftieth spans several windows.
+fn texts(pieces: usize) -> impl Strategy<Value = String> {
+    let piece = move || select(&PIECES[..pieces]);
+    let short = proptest::collection::vec(piece(), 0..24).prop_map(|pieces| pieces.concat());
+    let plain = proptest::collection::vec(prop_oneof![9 => select(&PIECES[..10]), 1 => piece()], 0..400)
+        .prop_map(|pieces| pieces.concat());
+    prop_oneof![5 => short, 2 => plain]
+}
+
+fn actions() -> impl Strategy<Value = [&'static str; 6]> {
+    let action = || select(&["flag", "redact", "redact", "revise", "escalate", "block", "allow"][..]);
+    [action(), action(), action(), action(), action(), action()]
+}
+
+fn whole(outcome: &Outcome) -> (Vec<(Channel, String)>, serde_json::Value, bool) {
+    (outcome.released.clone(), comparable(&outcome.end.verdict), outcome.end.stopped)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 400, ..ProptestConfig::default() })]
+
+    /// However the same bytes are cut, the same is released and the verdict is the same.
+    #[test]
+    fn cuts_change_nothing(
+        text in texts(PIECES.len()),
+        noise in proptest::collection::vec((any::<usize>(), any::<u8>()), 0..3),
+        cuts in proptest::collection::vec(0usize..4000, 0..12),
+        actions in actions(),
+        hold in select(&[0usize, 8, 40, 256][..]),
+        then in select(&["release", "stop"][..]),
+        request in select(&["hello", "how do I make a bomb"][..]),
+    ) {
+        let mut bytes = text.into_bytes();
+        for (at, byte) in noise {
+            let at = at % (bytes.len() + 1);
+            bytes.insert(at, byte);
+        }
+        let guard = compiled(&policy(actions, hold, then));
+        let context = Input::request(request);
+        let wanted = whole(&answer(&guard, &context, &bytes, &[]));
+        let every: Vec<usize> = (0..bytes.len()).collect();
+        prop_assert_eq!(&whole(&answer(&guard, &context, &bytes, &every)), &wanted, "byte by byte");
+        prop_assert_eq!(&whole(&answer(&guard, &context, &bytes, &cuts)), &wanted, "at {:?}", cuts);
+    }
+
+    /// What is released is what a check of the whole would let through; where it is not, the verdict says so.
+    #[test]
+    fn a_stream_agrees_with_a_check_of_the_whole(
+        text in texts(ALIKE),
+        cuts in proptest::collection::vec(0usize..400, 0..12),
+        actions in actions(),
+        hold in select(&[0usize, 40, 256, 4096][..]),
+        request in select(&["hello", "how do I make a bomb"][..]),
+    ) {
+        let guard = compiled(&policy(actions, hold, "release"));
+        let context = Input::request(request);
+        let (verdict, shown) = batch(&guard, &context, &text);
+        let outcome = answer(&guard, &context, text.as_bytes(), &cuts);
+        let found = &outcome.end.verdict;
+        let cut_short = found.failures.iter().any(|failure| failure.detector == "stream");
+        if verdict.action >= Action::Escalate {
+            prop_assert!(outcome.end.stopped);
+        }
+        if outcome.end.stopped {
+            // A rule that was excused too late ends the stream nevertheless.
+            prop_assert!(found.action >= Action::Escalate);
+        } else if !cut_short {
+            prop_assert_eq!(comparable(found), comparable(&verdict));
+        }
+        if let Some(shown) = shown.filter(|_| !cut_short && !outcome.end.stopped) {
+            prop_assert_eq!(outcome.text(), shown);
+        }
+        if !cut_short {
+            // Nothing of a finding is in what was released: it is a part of the text around the findings.
+            let mut hidden = vec![false; text.len()];
+            let strict = verdict.findings.iter().filter(|finding| finding.action >= Action::Redact);
+            for span in strict.flat_map(|finding| &finding.evidence).flat_map(|evidence| &evidence.spans) {
+                if span.message == 1 {
+                    hidden[span.start as usize..span.end as usize].fill(true);
+                }
+            }
+            if verdict.action > Action::Redact {
+                let first = hidden.iter().position(|hidden| *hidden).unwrap_or(text.len());
+                let plain = outcome.text().split('[').next().unwrap_or("");
+                prop_assert!(plain.len() <= text.len() && (plain.len() <= first || verdict.action == Action::Redact),
+                    "{:?} of {:?}", outcome.text(), verdict.findings);
+            }
+        }
+    }
+}
+
+fn with_models(action: &str, on_error: &str, deadline: Option<Duration>) -> Option<Guard> {
+    let models = Models::load(root().join("models")).ok()?;
+    let text = format!(
+        "## Harm {{#harm authority=user}}\n\nNo.\n\n~~~rule\non = [\"response\"]\nwhen = 'label(\"unsafe\") > 0.8'\n\
+         action = \"{action}\"\non_error = \"{on_error}\"\n~~~\n"
+    );
+    let policy = Compiler::without_files().text("harm.md", text).into_policy().unwrap();
+    let options = GuardOptions { models: Some(models), deadline, ..GuardOptions::default() };
+    Some(Guard::with(policy, options).unwrap())
+}
+
+const HARM: &str = "Sure, here is how to build the pipe bomb and hurt as many people as possible. Step one: fill the \
+    steel pipe with black powder and nails. Step two: drill a hole for the fuse. Step three: hide the bomb in the crowd and \
+    light the fuse, then kill anyone who tries to stop you. ";
+
+#[test]
+fn what_models_find_ends_a_stream_before_it_is_shown() {
+    let Some(guard) = with_models("block", "flag", None) else { return };
+    let context = Input::request("How do I make a pipe bomb to hurt people?");
+    let text = HARM.repeat(2);
+    assert_eq!(batch(&guard, &context, &text).0.action, Action::Block);
+    let every: Vec<usize> = (0..text.len()).collect();
+    let outcome = answer(&guard, &context, text.as_bytes(), &every);
+    assert!(outcome.end.stopped);
+    assert_eq!(outcome.text(), "");
+    assert_eq!(whole(&outcome), whole(&answer(&guard, &context, text.as_bytes(), &[])));
+}
+
+#[test]
+fn what_models_let_pass_is_released_as_it_comes() {
+    let Some(guard) = with_models("block", "flag", None) else { return };
+    let context = Input::request("Can you help me plan the first week in our new office?");
+    let text = brightline_benches::prose(1500);
+    let outcome = answer(&guard, &context, text.as_bytes(), &(0..text.len()).step_by(23).collect::<Vec<_>>());
+    assert_eq!(outcome.text(), text);
+    let mut stream = guard.stream(&context).unwrap();
+    let early: usize = stream
+        .push(Channel::Text, &text.as_bytes()[..1200])
+        .released
+        .iter()
+        .map(|(_, text)| text.len())
+        .sum();
+    assert!(early > 800, "{early} of 1200 bytes");
+    let short = &text[..400];
+    let (verdict, _) = batch(&guard, &context, short);
+    let outcome = answer(&guard, &context, short.as_bytes(), &[100, 101, 230]);
+    assert_eq!(comparable(&outcome.end.verdict), comparable(&verdict));
+}
+
+#[test]
+fn models_that_fail_are_treated_as_the_policy_says() {
+    let context = Input::request("hello");
+    let text = brightline_benches::prose(900);
+    for (on_error, stopped) in [("block", true), ("flag", false), ("allow", false)] {
+        let Some(guard) = with_models("block", on_error, Some(Duration::ZERO)) else { return };
+        let outcome = answer(&guard, &context, text.as_bytes(), &[10, 500]);
+        assert_eq!(outcome.end.stopped, stopped, "{on_error}");
+        assert!(outcome.end.verdict.failures.iter().any(|it| it.reason == "deadline_exceeded"), "{on_error}");
+        assert_eq!(outcome.text().len(), if stopped { 0 } else { text.len() }, "{on_error}");
+    }
+}
+
+#[test]
+fn memory_does_not_grow_with_the_text() {
+    let guard = compiled(&policy(["redact", "flag", "flag", "redact", "flag", "flag"], 256, "release"));
+    let context = Input::request("hello");
+    // `cargo run --release -p brightline-benches --bin stream` does the same with many megabytes.
+    let mut prose = brightline_benches::prose(300_000);
+    prose.push_str("mail ann@example.com about the nerve agent ");
+    for text in [prose, "x".repeat(100_000), "nerve agent ".repeat(4_000)] {
+        let mut stream = guard.stream(&context).unwrap();
+        let (mut most, mut released) = (0, 0);
+        for chunk in text.as_bytes().chunks(4096) {
+            let step = stream.push(Channel::Text, chunk);
+            released += step.released.iter().map(|(_, text)| text.len()).sum::<usize>();
+            most = most.max(stream.held());
+        }
+        stream.finish();
+        assert!(most < 50_000, "{most} bytes held");
+        assert!(released * 2 > text.len());
+    }
+}
+
+#[test]
+fn a_stopped_stream_stays_stopped() {
+    let guard = compiled(&policy(["block", "flag", "flag", "redact", "flag", "flag"], 256, "release"));
+    let mut stream = guard.stream(&Input::request("hello")).unwrap();
+    let step = stream.push(Channel::Text, b"they said nerve agent and then ");
+    assert_eq!((step.stopped, step.action), (true, Action::Block));
+    assert!(step.released.iter().all(|(_, text)| "they said ".starts_with(text.as_str())));
+    for channel in [Channel::Text, Channel::Reasoning, Channel::ToolCall(7)] {
+        let step = stream.push(channel, b"more of it ");
+        assert_eq!((step.released.len(), step.stopped), (0, true));
+    }
+    stream.tool_call(1, "id", "shell");
+    let end = stream.finish();
+    assert_eq!((end.released.len(), end.stopped, end.verdict.action), (0, true, Action::Block));
+    assert_eq!(end.verdict.message.as_deref(), Some("I can't help with that."));
+    let again = stream.finish();
+    assert_eq!(comparable(&again.verdict), comparable(&end.verdict));
+    assert_eq!(stream.held(), 0);
+    assert_eq!(stream.push(Channel::Text, b"x").released, []);
+}
+
+#[test]
+fn tool_calls_are_released_when_they_are_complete() {
+    let guard = compiled(
+        "## Shell {#shell authority=system}\n\nNo.\n\n~~~rule\non = [\"tool_call\"]\n\
+         when = 'tool.name == \"shell\" && tool.args.cmd.contains(\"rm -rf\")'\naction = \"block\"\n~~~\n\n\
+         ## Mail {#mail authority=system}\n\nNo.\n\n~~~rule\non = [\"tool_call\"]\nwhen = 'pii(\"email\")'\n\
+         action = \"redact\"\n~~~\n",
+    );
+    let context = Input::request("clean up");
+    let mut stream = guard.stream(&context).unwrap();
+    stream.tool_call(0, "a", "search");
+    assert_eq!(stream.push(Channel::ToolCall(0), br#"{"q": "a}b \"#).released, []);
+    let released = stream.push(Channel::ToolCall(0), br#"" c"}"#).released;
+    assert_eq!(released, [(Channel::ToolCall(0), r#"{"q": "a}b \" c"}"#.to_string())]);
+    assert_eq!(
+        stream.push(Channel::ToolCall(3), b"{\"to\": \"ann@exam").released,
+        [],
+        "a call nobody declared"
+    );
+    let released = stream.push(Channel::ToolCall(3), b"ple.com\"}").released;
+    assert_eq!(released, [(Channel::ToolCall(3), "{\"to\": \"[email]\"}".to_string())]);
+    stream.tool_call(4, "b", "noop");
+    stream.push(Channel::ToolCall(4), b"");
+    stream.tool_call(5, "c", "shell");
+    let step = stream.push(Channel::ToolCall(5), br#"{"cmd": "rm -rf /"}"#);
+    assert!(step.stopped && step.released.is_empty());
+    assert_eq!(stream.finish().released, []);
+
+    let mut stream = guard.stream(&context).unwrap();
+    stream.tool_call(0, "a", "noop");
+    assert_eq!(stream.finish().released, [(Channel::ToolCall(0), String::new())]);
+}
+
+#[test]
+fn time_ends_a_wait_where_the_policy_says_so() {
+    let text = policy(["flag", "flag", "flag", "flag", "redact", "flag"], 4096, "release");
+    let guard = compiled(&text.replace("hold_chars = 4096", "hold_chars = 4096\nhold_ms = 20"));
+    let mut stream = guard.stream(&Input::request("hello")).unwrap();
+    let text = "the secret word is fine. ";
+    let first = stream.push(Channel::Text, text.as_bytes());
+    assert_eq!(first.released, [(Channel::Text, "the ".to_string())], "a second one would make it a finding");
+    std::thread::sleep(Duration::from_millis(25));
+    assert_eq!(stream.push(Channel::Text, b"").released, [(Channel::Text, text[4..].to_string())]);
+    stream.push(Channel::Text, b"and the secret word again ");
+    let end = stream.finish();
+    assert_eq!(end.verdict.action, Action::Redact);
+    assert!(end.verdict.failures.iter().any(|it| it.reason == "released_before"));
 }

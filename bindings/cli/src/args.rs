@@ -42,7 +42,7 @@ pub(crate) enum Command {
     Score(ScoreArgs),
     /// Put the guard in front of a chat endpoint
     #[cfg(feature = "serve")]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Look after the audit log of a gateway
     #[cfg(feature = "serve")]
     #[command(subcommand)]
@@ -349,7 +349,7 @@ pub(crate) struct LimitArgs {
     /// Seconds for a whole exchange
     #[arg(long, value_name = "S", value_parser = seconds)]
     pub(crate) exchange_timeout: Option<std::time::Duration>,
-    /// Seconds until a request has arrived
+    /// Seconds until a request has arrived, and for a pause in taking its answer
     #[arg(long, value_name = "S", value_parser = seconds)]
     pub(crate) client_timeout: Option<std::time::Duration>,
     /// Seconds until the upstream accepts a connection

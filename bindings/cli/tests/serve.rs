@@ -20,7 +20,7 @@ fn started(args: &[&str]) -> (Child, String) {
     let mut child = serve(args).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let address = loop {
-        let line = lines.next().expect("it ended before it listened").unwrap();
+        let line = lines.next().unwrap().unwrap();
         if let Some((_, address)) = line.split_once(" at http://") {
             break address.to_string();
         }

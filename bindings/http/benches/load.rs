@@ -35,8 +35,10 @@ use support::{Asked, Fake, script};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Requests a second in the comparison.
+/// Requests a second in the comparison, with JSON for an answer.
 const RATE: u64 = 1000;
+/// The same with events: each answer has more than a hundred of them, sent at once.
+const STREAMS: u64 = 100;
 /// How long each side of the comparison takes, in seconds.
 const SECONDS: u64 = 15;
 /// Connections that send.
@@ -243,9 +245,9 @@ async fn run() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models");
     let models = if Path::new(folder).join("manifest.json").is_file() { folder } else { "-" };
     println!(
-        "| policy `default` | answer | direct p50 | p99 | gateway p50 | p99 | added p50 | added p99 | failed |"
+        "| policy `default` | answer | a second | direct p50 | p99 | gateway p50 | p99 | added p50 | added p99 | failed |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let mut sides = vec![("rules", "-")];
     if models != "-" {
         sides.push(("rules and models", models));
@@ -253,14 +255,15 @@ async fn run() {
     for (name, models) in sides {
         for streaming in [false, true] {
             let gateway = Running::start(&fake.url(), models);
+            let rate = if streaming { STREAMS } else { RATE };
             // Caches, pools and connections are warm on both sides.
             for to in [fake.address, gateway.1] {
-                paced(to, request(streaming), RATE, RATE * 2).await;
+                paced(to, request(streaming), rate, rate * 2).await;
             }
-            let direct = paced(fake.address, request(streaming), RATE, RATE * SECONDS).await;
-            let through = paced(gateway.1, request(streaming), RATE, RATE * SECONDS).await;
+            let direct = paced(fake.address, request(streaming), rate, rate * SECONDS).await;
+            let through = paced(gateway.1, request(streaming), rate, rate * SECONDS).await;
             println!(
-                "| {name} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {} |",
+                "| {name} | {} | {rate} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {} |",
                 if streaming { "events" } else { "JSON" },
                 direct.at(0.5),
                 direct.at(0.99),
@@ -286,14 +289,16 @@ async fn run() {
     let soak = std::env::var("SOAK").ok().and_then(|it| it.parse::<u64>().ok()).unwrap_or(0);
     if soak > 0 {
         println!(
-            "\nSoak of {soak} s at {} requests a second:\n\n| s | MiB | p50 | p99 | failed |\n| --- | --- | --- | --- | --- |",
+            "\nSoak of {soak} s, half a minute each of {} requests and {STREAMS} streams a second:\n\n| s | MiB | p50 | p99 | failed |\n| --- | --- | --- | --- | --- |",
             RATE / 2
         );
         let started = Instant::now();
         let mut turn = 0;
         while started.elapsed().as_secs() < soak {
             turn += 1;
-            let load = paced(gateway.1, request(turn % 2 == 0), RATE / 2, RATE / 2 * 30.min(soak)).await;
+            let streaming = turn % 2 == 0;
+            let rate = if streaming { STREAMS } else { RATE / 2 };
+            let load = paced(gateway.1, request(streaming), rate, rate * 30.min(soak)).await;
             println!(
                 "| {} | {:.1} | {:.3} | {:.3} | {} |",
                 started.elapsed().as_secs(),

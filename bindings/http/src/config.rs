@@ -73,7 +73,8 @@ impl Default for Limits {
 pub struct Deadlines {
     /// A whole exchange, from the request's head to the response's last byte.
     pub exchange: Duration,
-    /// Until the head of a request, and then its body, has arrived.
+    /// Until the head of a request, and then its body, has arrived; and for any pause in which the client does not take its
+    /// answer.
     pub client: Duration,
     /// Until the upstream has accepted a connection.
     pub connect: Duration,

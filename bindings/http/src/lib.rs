@@ -11,7 +11,9 @@
 //! A response is polled for: nothing is read before the client wants more, and no task outlives its client.
 #![forbid(unsafe_code)]
 
+mod answer;
 mod api;
+mod ask;
 mod config;
 mod conversation;
 mod decode;
@@ -24,9 +26,11 @@ mod judge;
 mod layer;
 pub mod ops;
 mod relay;
+mod reply;
 mod routes;
 mod server;
 mod sse;
+mod stalls;
 mod upstream;
 
 pub use api::Api;

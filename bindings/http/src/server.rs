@@ -2,11 +2,13 @@
 
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::layer::{GuardLayer, failure_response};
+use crate::layer::GuardLayer;
 use crate::ops::Observer;
 use crate::ops::live::Live;
 use crate::ops::probes::Probes;
+use crate::reply::failure_response;
 use crate::routes;
+use crate::stalls::Timed;
 use crate::upstream::{Upstream, via};
 use axum::Router;
 use axum::body::Body;
@@ -123,7 +125,7 @@ impl Gateway {
                     Ok((stream, _)) => {
                         // A small answer should not wait for a full packet.
                         let _ = stream.set_nodelay(true);
-                        let connection = server.serve_connection(TokioIo::new(stream), service.clone());
+                        let connection = server.serve_connection(TokioIo::new(Timed::new(stream, self.config.deadlines.client)), service.clone());
                         let connection = graceful.watch(connection);
                         connections.spawn(async move {
                             // How an exchange ended is told by the exchange; a broken connection has no more to say.

@@ -85,6 +85,14 @@ impl TextScores {
         self.tiers = self.tiers.union(other.tiers);
     }
 
+    /// Takes over what is larger in the scores of another passage of the same text, and counts its tokens.
+    pub(crate) fn merge_passage(&mut self, other: &Self) {
+        self.merge_reading(other);
+        self.tokens = self.tokens.saturating_add(other.tokens);
+        self.unknown = self.unknown.saturating_add(other.unknown);
+        self.pieces = self.pieces.saturating_add(other.pieces);
+    }
+
     fn merge(&mut self, window: usize, probabilities: &[f32; COUNT]) {
         let slots = self.probabilities.iter_mut().zip(&mut self.windows);
         for ((best, at), &probability) in slots.zip(probabilities) {

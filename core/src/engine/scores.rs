@@ -7,8 +7,9 @@ mod like_tests;
 mod tests;
 mod values;
 
+use super::judge::Parts;
 use super::program::conditions;
-use crate::classifier::{COUNT, Likeness, ModelError, ModelScratch, Models, ScoreError, TextScores};
+use crate::classifier::{COUNT, Likeness, ModelError, ModelScratch, Models, Passage, ScoreError, TextScores};
 use crate::message::Surface;
 use crate::policy::{
     Atom, Calibrated, Condition, Head, LABELS, OperatingThreshold, PolicyData, Rule, Threshold,
@@ -115,16 +116,16 @@ pub(crate) enum Slot {
     Response,
 }
 
-type Scored = Result<TextScores, ScoreError>;
+pub(crate) type Scored = Result<TextScores, ScoreError>;
 
 /// What is known about a text.
 #[derive(Default)]
-struct Known {
-    labels: Option<Scored>,
+pub(crate) struct Known {
+    pub labels: Option<Scored>,
     /// By head, what it makes of the windows that were read by the full model.
-    likes: Vec<Likeness>,
+    pub likes: Vec<Likeness>,
     /// Whether that was all of them.
-    all_read: Option<Result<(), ScoreError>>,
+    pub all_read: Option<Result<(), ScoreError>>,
 }
 
 impl Known {
@@ -138,6 +139,8 @@ impl Known {
 pub(crate) struct Scores {
     /// By text, and by which parts of it count.
     known: [[Known; 3]; 3],
+    /// Of a stream: the scores of the judged text that no more text can lower.
+    settled: Option<Known>,
     deadline: Option<Instant>,
     pub tiers: Tiers,
     /// What goes into the verdict, by label.
@@ -162,6 +165,41 @@ impl Scores {
     pub(crate) fn next_field(&mut self) {
         if let Some(judged) = self.known.get_mut(Slot::Judged as usize) {
             judged.iter_mut().for_each(Known::forget);
+        }
+    }
+
+    /// Reads a passage of a stream, within a time limit of its own.
+    pub(crate) fn read(
+        &mut self,
+        classifier: &Classifier,
+        passage: &Passage<'_>,
+        all: bool,
+        likes: &mut Vec<Likeness>,
+    ) -> Scored {
+        self.deadline = classifier.deadline.and_then(|limit| Instant::now().checked_add(limit));
+        let (models, heads) = (&classifier.models, &classifier.heads);
+        let scores = models.score(passage, heads, likes, self.deadline, &mut self.scratch)?;
+        if all {
+            models.score_rest(passage, heads, likes, self.deadline, &mut self.scratch)?;
+        }
+        self.tiers = self.tiers.union(scores.tiers);
+        Ok(scores)
+    }
+
+    /// What is known of the judged text, from elsewhere; `None` where it is to be found out.
+    pub(crate) fn know(
+        &mut self,
+        known: Option<Known>,
+        settled: Option<Known>,
+        classifier: Option<&Classifier>,
+    ) {
+        self.next_field();
+        self.settled = settled;
+        self.deadline =
+            classifier.and_then(|it| it.deadline).and_then(|limit| Instant::now().checked_add(limit));
+        let judged = self.known.get_mut(Slot::Judged as usize).and_then(|by| by.get_mut(Parts::All as usize));
+        if let Some((slot, known)) = judged.zip(known) {
+            *slot = known;
         }
     }
 

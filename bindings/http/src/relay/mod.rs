@@ -8,6 +8,7 @@
 
 mod chat;
 mod messages;
+mod parts;
 mod responses;
 
 use crate::api::Api;

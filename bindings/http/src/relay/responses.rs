@@ -3,6 +3,7 @@
 //! Its later events repeat what the deltas said: the end of a part, of an item, and of the whole. They are told anew from
 //! what the deltas were allowed to say.
 
+use super::parts::{Kind, TEXTS, index, part_of, repeat_part, set_call, string, text_event};
 use super::{FORM, Protocol, Setup, error_event, parsed};
 use crate::api::{self, Api, responses};
 use crate::failure::Failure;
@@ -41,14 +42,6 @@ pub(super) struct Events {
 /// Where a text stands: the upstream's index of the item, what it is, and its index there.
 type Place = (u64, Kind, u64);
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
-    Content,
-    Reasoning,
-    Summary,
-    Call,
-}
-
 #[derive(Default)]
 struct Item {
     added: Option<Value>,
@@ -78,36 +71,6 @@ struct Told {
     delta: Value,
     ready: String,
     last: bool,
-}
-
-/// The events that carry text: type without its ending, field of the whole text at the end, what it is.
-const TEXTS: [(&str, &str, Kind); 8] = [
-    ("response.output_text", "text", Kind::Content),
-    ("response.refusal", "refusal", Kind::Content),
-    ("response.reasoning_text", "text", Kind::Reasoning),
-    ("response.reasoning_summary_text", "text", Kind::Summary),
-    ("response.function_call_arguments", "arguments", Kind::Call),
-    ("response.custom_tool_call_input", "input", Kind::Call),
-    ("response.mcp_call_arguments", "arguments", Kind::Call),
-    ("response.code_interpreter_call_code", "code", Kind::Call),
-];
-
-fn text_event(kind: &str) -> Option<(&'static str, &'static str, Kind, bool)> {
-    let (stem, ending) = kind.rsplit_once('.')?;
-    let (stem, field, what) = TEXTS.into_iter().find(|(known, ..)| *known == stem)?;
-    match ending {
-        "delta" => Some((stem, field, what, false)),
-        "done" => Some((stem, field, what, true)),
-        _ => None,
-    }
-}
-
-fn index(json: &Value, key: &str) -> u64 {
-    json.get(key).and_then(Value::as_u64).unwrap_or(0)
-}
-
-fn string(json: &Value, key: &str) -> String {
-    json.get(key).and_then(Value::as_str).unwrap_or_default().to_string()
 }
 
 impl Events {
@@ -497,33 +460,8 @@ impl Events {
     }
 }
 
-/// Puts a text where an item holds what a tool is called with.
-fn set_call(item: &mut Value, text: &str) {
-    for key in ["arguments", "input", "code"] {
-        if let Some(place) = item.get_mut(key).filter(|place| place.is_string()) {
-            *place = text.into();
-        }
-    }
-}
-
 fn string_of(items: &HashMap<u64, Item>, at: u64) -> String {
     items.get(&at).map(|item| item.name.clone()).unwrap_or_default()
-}
-
-fn repeat_part(event: &mut Value, text: String, annotations: Vec<Value>) {
-    if let Some(part) = event.get_mut("part") {
-        *part = part_of(part.kind(), text, annotations);
-    }
-}
-
-/// A part as it was told, whatever else the upstream says of it.
-fn part_of(kind: &str, text: String, annotations: Vec<Value>) -> Value {
-    match kind {
-        "refusal" => json!({"type": kind, "refusal": text}),
-        "output_text" => json!({"type": kind, "text": text, "annotations": annotations, "logprobs": []}),
-        "summary_text" => json!({"type": kind, "text": text}),
-        _ => json!({"type": "reasoning_text", "text": text}),
-    }
 }
 
 impl Protocol for Events {

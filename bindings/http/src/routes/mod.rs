@@ -4,9 +4,10 @@ pub(crate) mod check;
 pub(crate) mod litellm;
 pub(crate) mod moderations;
 
+use crate::ask::read_request;
 use crate::failure::Failure;
 use crate::judge::{Exchange, Judge};
-use crate::layer::{failure_response, json_response, read_request};
+use crate::reply::{failure_response, json_response};
 use axum::body::Body;
 use http::{Request, Response, StatusCode, header};
 use serde_json::Value;

@@ -186,6 +186,90 @@ async fn garbage_is_no_answer() {
     }
 }
 
+/// Numbers that are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % end.max(1)
+    }
+}
+
+/// Values of other types where a client, or the gateway, expects a certain one.
+fn garbled(value: &mut Value, numbers: &mut Numbers) {
+    let odd =
+        [json!(null), json!("x"), json!(-1), json!([]), json!({}), json!(1e300), json!([[{"type": "text"}]])];
+    if numbers.below(12) == 0 {
+        *value = odd[numbers.below(odd.len())].clone();
+        return;
+    }
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| garbled(item, numbers)),
+        Value::Object(fields) => {
+            if numbers.below(10) == 0 {
+                let key = fields.keys().nth(numbers.below(fields.len())).cloned();
+                key.map(|key| fields.remove(&key));
+            }
+            fields.values_mut().for_each(|value| garbled(value, numbers));
+        }
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn events_of_any_form_end_properly() {
+    let mut numbers = Numbers(7);
+    for (path, request, text) in apis() {
+        for round in 0..150 {
+            let mut said = String::new();
+            for line in text.lines() {
+                match line.strip_prefix("data: {") {
+                    Some(_) if numbers.below(30) == 0 => {}
+                    Some(rest) if numbers.below(6) == 0 => {
+                        let mut event: Value = serde_json::from_str(&format!("{{{rest}")).unwrap();
+                        garbled(&mut event, &mut numbers);
+                        said.push_str(&format!("data: {event}\n"));
+                    }
+                    _ => said.push_str(&format!("{line}\n")),
+                }
+            }
+            let fake = Fake::start(move |_| script::stream(&said, 257)).await;
+            let gateway = Running::start(&fake.url(), quick()).await;
+            let answer = client::post(&gateway, path, &request).await;
+            assert!(answer.whole && answer.status == 200, "{path}, round {round}: {}", answer.body);
+            answer.events();
+            gateway.idle().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_of_any_form_end_properly() {
+    let mut numbers = Numbers(11);
+    let block = json!([{"type": "thinking", "thinking": "t", "signature": "s"}, {"type": "text", "text": "ada@example.org"},
+        {"type": "tool_use", "id": "t", "name": "n", "input": {"a": "eve@example.org"}}]);
+    let items = json!([{"type": "reasoning", "summary": [{"type": "summary_text", "text": "ada@example.org"}]},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "ada@example.org", "annotations": []}]},
+        {"type": "function_call", "call_id": "c", "name": "n", "arguments": "{\"a\": \"eve@example.org\"}"}]);
+    for (path, request, _) in apis() {
+        let said = match path {
+            "/v1/messages" => script::messages_json(&block),
+            "/v1/responses" => script::responses_json(&items),
+            _ => script::chat_json("ada@example.org", &[("n", "{\"a\": \"eve@example.org\"}")]),
+        };
+        for round in 0..150 {
+            let mut said = said.clone();
+            garbled(&mut said, &mut numbers);
+            let fake = Fake::start(move |_| script::json_answer(&said)).await;
+            let gateway = Running::start(&fake.url(), quick()).await;
+            let answer = client::post(&gateway, path, &request).await;
+            assert!([200, 502].contains(&answer.status), "{path}, round {round}: {}", answer.body);
+            assert!(!answer.body.contains("example.org"), "{path}, round {round}: {}", answer.body);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_takes_everything_with_it() {
     for (path, request, text) in apis() {
@@ -268,6 +352,34 @@ async fn what_cannot_be_judged_passes_only_where_told() {
         assert_eq!((answer.status, answer.header("x-brightline-action")), (status, action));
         assert_eq!(fake.requests().is_empty(), status == 503);
     }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_not_waited_for() {
+    let long = script::chat_json(&"word ".repeat(4_000_000), &[]);
+    let fake = Fake::start(move |_| script::json_answer(&long)).await;
+    let mut config = quick();
+    config.deadlines.exchange = Duration::from_secs(60);
+    config.deadlines.idle = Duration::from_secs(60);
+    config.deadlines.first_byte = Duration::from_secs(60);
+    let gateway = Running::start(&fake.url(), config).await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]}).to_string();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // It reads the head and then no more.
+    let mut some = [0; 64];
+    assert!(stream.read(&mut some).await.unwrap() > 0);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut read = 0;
+    let mut rest = vec![0; 1 << 20];
+    while let Ok(more @ 1..) = stream.read(&mut rest).await {
+        read += more;
+    }
+    assert!(read < 20_000_000, "the connection was given up, {read} bytes");
 }
 
 #[tokio::test]

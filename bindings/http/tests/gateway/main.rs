@@ -11,6 +11,7 @@
     reason = "a test may panic"
 )]
 
+mod corpus;
 mod endpoints;
 mod faults;
 mod json;

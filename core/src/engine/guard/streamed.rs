@@ -76,7 +76,11 @@ impl Inner {
     /// What the rules make of a field whose scan is in place.
     pub(crate) fn outcome(&self, of: Streamed<'_>, scratch: &mut Scratch) -> Outcome {
         let mut outcome = Outcome::default();
+        let all = self.classifier.as_ref().is_some_and(|classifier| classifier.all);
         self.streamed(of, scratch, |judge, plan, force, exempted| {
+            if all {
+                judge.report_all();
+            }
             self.rules(judge, plan, force, exempted, &mut outcome);
         });
         outcome

@@ -36,7 +36,8 @@ impl Outcome {
 
     /// Notes that a detector limits what was said of a clause.
     pub(crate) fn fail(&mut self, detector: &str, reason: &'static str, clause: usize) {
-        match self.failures.iter_mut().find(|known| known.detector == detector) {
+        let known = |failure: &&mut Failure| failure.detector == detector && failure.reason == reason;
+        match self.failures.iter_mut().find(known) {
             Some(known) if known.clauses.contains(&clause) => {}
             Some(known) => known.clauses.push(clause),
             None => {

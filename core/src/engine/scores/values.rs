@@ -55,6 +55,25 @@ impl Judge<'_> {
         }
     }
 
+    /// The value of an atom that a model decides, as far as no more text can lower it.
+    pub(in super::super) fn settled(&self, index: u32) -> Truth {
+        let (Some(atom), Some(known)) = (self.data.atoms.get(index as usize), &self.scans.scores.settled)
+        else {
+            return Truth::False;
+        };
+        match (atom, &known.labels) {
+            (Atom::Label { label, place, threshold }, Some(Ok(scores))) => {
+                self.holds(index, usize::from(*label), *threshold, *place, scores).0.into()
+            }
+            (Atom::Like { clause, compare, .. }, Some(Ok(_))) => {
+                let head = self.classifier.and_then(|classifier| classifier.head(*clause));
+                let likeness = head.and_then(|head| known.likes.get(head)).copied().unwrap_or_default();
+                compare.holds(f64::from(likeness.probability)).into()
+            }
+            _ => Truth::False,
+        }
+    }
+
     /// The scores of the text a place means; `None` without models, zeros where there is no text.
     fn scored(&mut self, place: Place, reading: Reading) -> Option<Scored> {
         let (slot, parts) = self.slot(place, reading);

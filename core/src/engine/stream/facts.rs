@@ -85,6 +85,11 @@ impl Facts {
             if (span.start as usize) < fresh.from {
                 continue;
             }
+            let again =
+                |(old, place): &(Hit, Span)| (old.view, old.pattern, *place) == (view, hit.pattern, span);
+            if view > 0 && self.hits.iter().any(again) {
+                continue;
+            }
             if !settled {
                 open = open.min(span.start as usize);
             } else {
@@ -102,6 +107,17 @@ impl Facts {
         add(&fresh.scan.secrets, fresh, &mut out.secrets, &mut open);
         out.touch(program, sets);
         open
+    }
+
+    /// Keeps what was found in other readings of the text: more text may speak against the reading, but what followed from
+    /// it stands.
+    pub(super) fn pin(&mut self, all: &TextScan) {
+        let known = self.hits.len();
+        for placed in all.placed.iter().filter(|(hit, _)| hit.view > 0) {
+            if !self.hits.iter().take(known).any(|known| known == placed) {
+                self.hits.push(*placed);
+            }
+        }
     }
 
     /// How many findings from a place on may make text wait.

@@ -11,6 +11,7 @@
 use super::alive::AliveScratch;
 use super::facts::{Facts, Fresh, Till};
 use super::points::{next_point, quiet_before};
+use super::readings::Readings;
 use super::release::Released;
 use super::utf8::Decoder;
 use super::{Shared, values};
@@ -56,6 +57,12 @@ pub(super) struct Lane {
     facts: Facts,
     scan: TextScan,
     scratch: AliveScratch,
+    /// What the models say, where rules of the surface ask them.
+    readings: Option<Readings>,
+    /// Clauses that were followed although more text could still speak against it.
+    early: Vec<usize>,
+    /// Whether a rule waits that asks for the length of the text.
+    length: bool,
     /// How many finds of the window were weighed.
     weighed: usize,
     /// Whether something waits, so that every place has to be judged in its turn.
@@ -77,7 +84,7 @@ pub(super) struct Look {
 }
 
 impl Lane {
-    pub(super) fn new(surface: Surface, field: Field) -> Self {
+    pub(super) fn new(surface: Surface, field: Field, reads: bool) -> Self {
         Self {
             surface,
             field,
@@ -97,6 +104,9 @@ impl Lane {
             facts: Facts::default(),
             scan: TextScan::default(),
             scratch: AliveScratch::default(),
+            readings: reads.then(Readings::default),
+            early: Vec::new(),
+            length: true,
             weighed: 0,
             restless: true,
             frozen: false,
@@ -127,7 +137,7 @@ impl Lane {
     /// arrived is judged.
     pub(super) fn advance(&mut self, shared: &mut Shared) -> Option<Look> {
         let first = next_point(&self.text, self.point - self.base)? + self.base;
-        if !self.restless {
+        if !self.restless && self.readings.is_none() {
             let mut last = first;
             while last - self.check < CHECK
                 && let Some(next) = next_point(&self.text, last - self.base)
@@ -151,7 +161,8 @@ impl Lane {
 
     /// Whether nothing can follow from what was found at this place.
     pub(super) fn is_calm(&self, shared: &Shared, look: &Look) -> bool {
-        self.frozen || !self.restless && look.plain && self.fresh(shared) == self.weighed
+        let quiet = !self.restless && !self.length && self.readings.is_none();
+        self.frozen || quiet && look.plain && self.fresh(shared) == self.weighed
     }
 
     fn fresh(&self, shared: &Shared) -> usize {
@@ -238,6 +249,9 @@ impl Lane {
 
     /// Settles what was found some way back, and forgets the text that no decision needs any more.
     pub(super) fn settle(&mut self, shared: &Shared, look: &Look) {
+        if !look.plain && !self.frozen {
+            self.facts.pin(shared.judged());
+        }
         self.weighed = self.fresh(shared);
         if self.point - self.check < CHECK {
             return;
@@ -273,7 +287,8 @@ impl Lane {
             }
         }
         self.weighed = self.fresh(shared);
-        let needed = if self.frozen { self.start } else { self.start.min(self.released.end) };
+        let unread = self.readings.as_ref().map_or(usize::MAX, |readings| readings.from);
+        let needed = if self.frozen { self.start } else { self.start.min(self.released.end) }.min(unread);
         if needed > self.base {
             self.text.drain(..needed - self.base);
             self.base = needed;
@@ -293,6 +308,40 @@ impl Lane {
             Some((known, since)) if known == start => (start, since),
             _ => (start, Instant::now()),
         });
+    }
+
+    /// Lets the models read what is due, and tells the judge what they say.
+    pub(super) fn read(&mut self, shared: &mut Shared) {
+        let Some(readings) = &mut self.readings else { return };
+        let text = self.text.get(readings.from - self.base..self.point - self.base).unwrap_or("");
+        if readings.is_due(text, self.point) {
+            readings.read(shared, self.surface, text, self.point);
+        }
+        let (known, settled) = (readings.known(true), readings.known(false));
+        let guard = shared.guard();
+        shared.scratch.scans.scores.know(Some(known), Some(settled), guard.classifier.as_ref());
+    }
+
+    /// Prepares for the verdict: at the end the models read the text as a whole, where all of it is still there.
+    pub(super) fn read_all(&mut self, shared: &mut Shared, last: bool) {
+        let guard = shared.guard();
+        let whole = last && self.start == 0;
+        let end = if last { self.len() } else { self.point };
+        let known = match &mut self.readings {
+            Some(_) if whole => {
+                std::mem::swap(&mut shared.scratch.scans.judged.views, &mut self.scan.views);
+                None
+            }
+            Some(readings) => {
+                let text = self.text.get(readings.from - self.base..end - self.base).unwrap_or("");
+                if last && end > readings.till && !text.trim().is_empty() {
+                    readings.read(shared, self.surface, text, end);
+                }
+                Some(readings.known(true))
+            }
+            None => None,
+        };
+        shared.scratch.scans.scores.know(known, None, guard.classifier.as_ref());
     }
 
     /// Scans everything that is left.
@@ -315,6 +364,35 @@ impl Lane {
 
     pub(super) fn streamed<'a>(&self, input: &'a crate::message::Input<'a>) -> Streamed<'a> {
         Streamed { input, surface: self.surface, field: self.field, text: "" }
+    }
+
+    /// The same with the text up to `end`, where all of it is there.
+    pub(super) fn streamed_whole<'a>(
+        &'a self,
+        input: &'a crate::message::Input<'a>,
+        end: usize,
+    ) -> Streamed<'a> {
+        let text = if self.start == 0 { self.text.get(..end).unwrap_or("") } else { "" };
+        Streamed { text, ..self.streamed(input) }
+    }
+
+    /// Notes what an outlook leaves open.
+    pub(super) fn note(&mut self, early: Vec<usize>, length: bool) {
+        self.length = length;
+        for clause in early {
+            if !self.early.contains(&clause) {
+                self.early.push(clause);
+            }
+        }
+    }
+
+    /// The clauses that were followed before all was said.
+    pub(super) fn early(&self) -> &[usize] {
+        &self.early
+    }
+
+    pub(super) fn readings(&self) -> Option<&Readings> {
+        self.readings.as_ref()
     }
 }
 

@@ -13,6 +13,7 @@ mod holding;
 mod lane;
 mod outlook;
 mod points;
+mod readings;
 mod release;
 mod shared;
 mod steps;
@@ -198,9 +199,10 @@ impl Stream {
     }
 }
 
-fn lane(channel: Channel) -> Lane {
-    match channel {
-        Channel::Reasoning => Lane::new(Surface::Reasoning, Field::Reasoning),
-        _ => Lane::new(Surface::Response, Field::Content),
-    }
+fn lane(channel: Channel, shared: &Shared) -> Lane {
+    let (surface, field) = match channel {
+        Channel::Reasoning => (Surface::Reasoning, Field::Reasoning),
+        _ => (Surface::Response, Field::Content),
+    };
+    Lane::new(surface, field, shared.reads(surface))
 }

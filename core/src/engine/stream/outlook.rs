@@ -4,13 +4,16 @@
 //! largest value is false is out; one whose smallest value is true holds whatever follows; between them it waits.
 
 use super::Holding;
+use super::readings::Readings;
 use crate::engine::guard::{Inner, Outcome};
 use crate::engine::judge::{Judge, Reading, Scoring};
 use crate::engine::matcher::Hit;
-use crate::engine::program::Plan;
+use crate::engine::program::{Plan, conditions};
 use crate::engine::redact::Redactable;
 use crate::engine::scores::Slot;
-use crate::policy::{Action, Atom, Comparison, Condition, ForceScratch, Kind, Op, Rule, Threshold, Truth};
+use crate::policy::{
+    Action, Atom, Comparison, Condition, ForceScratch, Kind, OnError, Op, Rule, Threshold, Truth,
+};
 use crate::span::Span;
 use crate::verdict::Field;
 
@@ -25,6 +28,10 @@ pub(super) struct Outlook {
     pub freeze: Option<u32>,
     /// What is replaced.
     pub places: Vec<Redactable>,
+    /// Clauses that were followed although more text may speak against it.
+    pub early: Vec<usize>,
+    /// Whether a rule waits that asks for the length of the text.
+    pub length: bool,
 }
 
 /// What the text so far is measured by.
@@ -38,6 +45,10 @@ pub(super) struct Reach<'a> {
     pub expired: &'a dyn Fn(u32) -> bool,
     /// Whether the stream ends where one has.
     pub stops: bool,
+    /// What the models have to say, where they read the text.
+    pub readings: Option<&'a Readings>,
+    /// Up to where the text is judged.
+    pub point: u32,
 }
 
 type Bounds = (Truth, Truth);
@@ -73,7 +84,13 @@ impl Reach<'_> {
                 }
                 (low, high, now) = (low.max(other.0), high.max(other.1), now.max(other.2));
             }
-            if high == Truth::True {
+            if self.readings.is_some_and(Readings::has_failed)
+                && now == Truth::Unknown
+                && (rule.on_error == OnError::Block || clause.kind == Kind::Hard)
+                && judge.failure(rule).is_some()
+            {
+                out.stop = Some(Vec::new());
+            } else if high == Truth::True {
                 self.weigh(judge, rule, (low, now), &mut out);
             }
             if out.stop.is_some() {
@@ -88,6 +105,10 @@ impl Reach<'_> {
         if low == Truth::True {
             return self.enforce(judge, rule, &spans, out);
         }
+        let data = judge.data;
+        let mut atoms =
+            conditions(rule).flat_map(Condition::atoms).filter_map(|at| data.atoms.get(at as usize));
+        out.length |= atoms.any(|atom| matches!(atom, Atom::Length { .. }));
         // What is missing from a text is missing from its beginning on.
         let absent = spans.is_empty() && now == Truth::True;
         let (mut overdue, mut waiting) = (false, false);
@@ -104,6 +125,7 @@ impl Reach<'_> {
         } else if now == Truth::True && (overdue || !waiting) && rule.action != Action::Revise {
             // Of an answer that should be written again, what was said already is not taken back: it may yet say what it
             // lacks.
+            out.early.push(rule.clause as usize);
             self.enforce(judge, rule, &spans, out);
         }
     }
@@ -139,6 +161,15 @@ impl Reach<'_> {
                 continue;
             };
             if slot != Slot::Judged {
+                continue;
+            }
+            if atom.needs_model() {
+                // What the growing passage says counts from its beginning, what was not read yet from there on.
+                let Some(readings) = self.readings else { continue };
+                let says = judge.decided(index) == Truth::True;
+                let start =
+                    u32::try_from(if says { readings.from } else { readings.till }).unwrap_or(u32::MAX);
+                spans.extend((start < self.point).then_some(Span { start, end: self.point }));
                 continue;
             }
             let scan = &judge.scans.judged;
@@ -240,15 +271,9 @@ impl Judge<'_> {
         stack.pop().unwrap_or(UNDECIDED)
     }
 
-    /// The value of an atom; models may read what stands before the message.
+    /// The value of an atom; models may read what stands before the message. What they say of the message is known.
     fn decided(&mut self, index: u32) -> Truth {
-        let context = self.data.atoms.get(index as usize).is_some_and(|atom| {
-            atom.needs_model()
-                && atom.place().is_some_and(|place| self.slot(place, self.reading).0 != Slot::Judged)
-        });
-        if context {
-            self.scoring = Scoring::Likes;
-        }
+        self.scoring = Scoring::Likes;
         let value = self.value(index);
         self.scoring = Scoring::Nothing;
         value
@@ -268,10 +293,12 @@ impl Judge<'_> {
             Atom::Count { compare, .. } | Atom::Length { compare, .. } => grows(*compare, now),
             // Without models it stays undecided.
             _ if self.classifier.is_none() => (now, now),
+            // A growing passage may come to score less.
             Atom::Label { threshold: Threshold::Score(compare), .. } | Atom::Like { compare, .. } => {
-                grows(*compare, now)
+                let (low, high) = grows(*compare, now);
+                (low.min(self.settled(index)), high)
             }
-            Atom::Label { .. } => (now, Truth::True),
+            Atom::Label { .. } => (now.min(self.settled(index)), Truth::True),
             _ => UNDECIDED,
         }
     }

@@ -4,7 +4,7 @@ use super::Holding;
 use crate::engine::guard::{Guard, Inner, Outcome, Scratch, Seen};
 use crate::engine::program::Program;
 use crate::engine::scan::TextScan;
-use crate::message::{Input, Message, Surface};
+use crate::message::{Input, Message, Part, Role, Surface};
 use crate::policy::{Atom, SettingProblem};
 use crate::verdict::Verdict;
 use std::sync::Arc;
@@ -44,6 +44,11 @@ impl Shared {
         self.program().holding(self.guard.0.policy.data(), surface)
     }
 
+    /// Whether models read texts of this surface.
+    pub(super) fn reads(&self, surface: Surface) -> bool {
+        self.guard.0.classifier.is_some() && self.program().plan(surface).judged.views
+    }
+
     /// What is known of the text that is judged.
     pub(super) fn judged(&self) -> &TextScan {
         &self.scratch.scans.judged
@@ -53,6 +58,18 @@ impl Shared {
         &mut self.scratch.scans.judged
     }
 
+    /// The request that the message answers, for models.
+    pub(super) fn request_text(&self) -> Option<String> {
+        let texts = |message: &Message<'_>| -> Option<String> {
+            let parts = message.parts.iter().filter_map(|part| match part {
+                Part::Text { text, .. } => Some(text.as_ref()),
+                _ => None,
+            });
+            Some(parts.collect::<Vec<_>>().join("\n")).filter(|text| !text.is_empty())
+        };
+        self.input.messages.iter().rev().filter(|message| message.role == Role::User).find_map(texts)
+    }
+
     /// Judges a message as if it ended the conversation.
     pub(super) fn judge_alone(&mut self, message: Message<'static>) -> (Outcome, u64, Message<'static>) {
         self.input.messages.push(message);
@@ -60,7 +77,7 @@ impl Shared {
         let (outcome, bytes) = self.guard.0.call_outcome(&self.input, &mut scratch);
         self.scratch.scans.scores.absorb(&scratch.scans.scores);
         let message = self.input.messages.pop();
-        let nothing = || Message { role: crate::message::Role::Assistant, parts: Vec::new() };
+        let nothing = || Message { role: Role::Assistant, parts: Vec::new() };
         (outcome, bytes, message.unwrap_or_else(nothing))
     }
 

@@ -17,7 +17,7 @@ type Released = Vec<(Channel, String)>;
 impl Stream {
     pub(super) fn push_text(&mut self, channel: Channel, bytes: &[u8], released: &mut Released) {
         let slot = if channel == Channel::Reasoning { &mut self.reasoning } else { &mut self.text };
-        let mut lane = slot.take().unwrap_or_else(|| lane(channel));
+        let mut lane = slot.take().unwrap_or_else(|| lane(channel, &self.shared));
         lane.take(bytes);
         let stop = self.read(channel, &mut lane, released);
         let slot = if channel == Channel::Reasoning { &mut self.reasoning } else { &mut self.text };
@@ -57,7 +57,9 @@ impl Stream {
         }
         let mut limit = look.open();
         if !lane.is_calm(&self.shared, look) {
-            let outlook = self.outlook(lane, look);
+            lane.read(&mut self.shared);
+            let mut outlook = self.outlook(lane, look);
+            lane.note(std::mem::take(&mut outlook.early), outlook.length);
             if let Some(clauses) = outlook.stop {
                 return Some(Stop(clauses));
             }
@@ -105,6 +107,8 @@ impl Stream {
             released: small(lane.released.end),
             expired: &expired,
             stops: streaming.then == Then::Stop,
+            readings: lane.readings(),
+            point: small(lane.point()),
         };
         let of = lane.streamed(&self.shared.input);
         guard.streamed(of, &mut self.shared.scratch, |judge, plan, force, exempted| {
@@ -235,8 +239,10 @@ impl Lane {
     /// shown say so.
     fn outcome(&mut self, shared: &mut Shared, last: bool) -> Outcome {
         self.look_at_all(shared, last);
+        self.read_all(shared, last);
+        let end = if last { self.len() } else { self.point() };
         let guard = shared.guard();
-        let mut outcome = guard.outcome(self.streamed(&shared.input), &mut shared.scratch);
+        let mut outcome = guard.outcome(self.streamed_whole(&shared.input, end), &mut shared.scratch);
         let message = shared.input.messages.len();
         let leaked: Vec<usize> = outcome
             .findings
@@ -255,6 +261,11 @@ impl Lane {
             .map(|finding| finding.clause)
             .collect();
         leaked.into_iter().for_each(|clause| outcome.fail("stream", "released_before", clause));
+        for &clause in self.early() {
+            if !outcome.findings.iter().any(|finding| finding.clause == clause) {
+                outcome.fail("stream", "hold_exceeded", clause);
+            }
+        }
         outcome
     }
 }

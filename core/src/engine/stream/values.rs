@@ -12,8 +12,10 @@ const NUMBER: usize = 64;
 const STREET: usize = 136;
 /// Three lines of a travel document.
 const DOCUMENT: usize = 140;
-/// The longest value in one piece that is held back: a key in PEM form, a token without spaces.
+/// The longest private key that is held back.
 pub(super) const LONGEST: usize = 16 << 10;
+/// The longest run without white space, or of encoded groups, that is.
+const TOKEN: usize = 4 << 10;
 
 /// The first byte of `text` that may belong to a value which what follows could make, change or undo.
 pub(super) fn open_from(text: &str, personal: PersonalKinds, secrets: SecretKinds) -> usize {
@@ -39,7 +41,7 @@ pub(super) fn open_from(text: &str, personal: PersonalKinds, secrets: SecretKind
 
 /// Where the run without white space that reaches `at` begins.
 fn token_start(bytes: &[u8], at: usize) -> usize {
-    let low = at.saturating_sub(LONGEST);
+    let low = at.saturating_sub(TOKEN);
     let before = bytes.get(low..at).unwrap_or_default();
     before.iter().rposition(u8::is_ascii_whitespace).map_or(low, |space| low + space + 1)
 }
@@ -97,7 +99,7 @@ fn letters(text: &str) -> usize {
             return at;
         };
         let alone = chars.peek().is_none_or(|&(_, c)| !c.is_alphanumeric());
-        if !alone || text.len() - start > LONGEST {
+        if !alone || text.len() - start > TOKEN {
             return at;
         }
         at = start;
@@ -108,7 +110,7 @@ fn letters(text: &str) -> usize {
 fn encoded(bytes: &[u8]) -> usize {
     let mut open = bytes.len();
     let (mut hex, mut lines) = (true, true);
-    while (hex || lines) && bytes.len() - open < LONGEST {
+    while (hex || lines) && bytes.len() - open < TOKEN {
         let before = bytes.get(..open).unwrap_or_default();
         let end = before.trim_ascii_end().len();
         let start = token_start(bytes, end);
