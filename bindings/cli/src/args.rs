@@ -318,6 +318,9 @@ pub(crate) struct ServeArgs {
     /// Judge with a second policy as well, and log where it differs; it is never acted on
     #[arg(long, value_name = "POLICY")]
     pub(crate) shadow: Option<String>,
+    /// Settings of the deployment for that policy; those of --settings without it
+    #[arg(long, requires = "shadow", value_name = "FILE")]
+    pub(crate) shadow_settings: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) audit: AuditArgs,
     /// The form of the log on standard error: json or text

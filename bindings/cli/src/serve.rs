@@ -98,9 +98,10 @@ fn open(args: &ServeArgs, policy: &str, role: Role, metrics: &Arc<Metrics>) -> R
         deadline: args.policy.deadline.map(Duration::from_millis),
         ..GuardOptions::default()
     };
+    let settings = args.shadow_settings.as_ref().filter(|_| role == Role::Shadow);
     let source = Source {
         policy: policy.to_string(),
-        settings: args.policy.settings.clone(),
+        settings: settings.or(args.policy.settings.as_ref()).cloned(),
         models: check::models_folder(policy, &args.policy.models),
         backend: check::backend(&args.policy.models),
         options,

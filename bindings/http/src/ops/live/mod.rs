@@ -27,8 +27,8 @@ use watch::{Snapshot, Watch};
 pub const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How often one reload reads files that change under it.
 const TRIES: usize = 3;
-/// How many diagnostics are logged one by one.
-const MAX_LOGGED: usize = 50;
+/// How many diagnostics are told one by one.
+const MAX_TOLD: usize = 50;
 
 /// One loaded policy.
 pub struct Loaded {
@@ -139,8 +139,10 @@ impl Live {
         if let (Some((at, refused)), Some(out)) =
             (self.shared.refused.read().as_ref(), status.as_object_mut())
         {
+            let first: Vec<_> = refused.diagnostics.iter().take(MAX_TOLD).collect();
             let reason = json!({
-                "time": rfc3339(*at), "reason": refused.reason, "diagnostics": refused.diagnostics,
+                "time": rfc3339(*at), "reason": refused.reason, "errors": refused.diagnostics.len(),
+                "diagnostics": first,
             });
             out.insert("refused".into(), reason);
         }
@@ -215,7 +217,7 @@ impl Reloader {
 
     fn refuse(&self, refused: Refused) -> Reload {
         let role = self.role.as_str();
-        for diagnostic in refused.diagnostics.iter().take(MAX_LOGGED) {
+        for diagnostic in refused.diagnostics.iter().take(MAX_TOLD) {
             tracing::error!(
                 role,
                 code = diagnostic.code.as_str(),
