@@ -65,18 +65,18 @@ impl Gateway {
     pub fn router(&self) -> Router {
         let guarded = self.layer.layer(self.upstream.clone());
         let judge = self.layer.judge().clone();
-        let plain = self.upstream.clone();
+        let plain = Plain { upstream: self.upstream.clone(), first_byte: self.config.deadlines.first_byte };
+        let rest = self.config.pass_through.then(|| plain.clone());
         let models = any_service(service_fn(move |request: Request<Body>| {
             let plain = plain.clone();
             async move {
                 if request.method() == Method::GET {
-                    pass(plain, request).await
+                    plain.pass(request).await
                 } else {
                     Ok(failure_response(false, &Failure::Method))
                 }
             }
         }));
-        let rest = self.config.pass_through.then(|| self.upstream.clone());
         let mut router = Router::new();
         for api in crate::Api::ALL {
             router = router.route_service(api.path(), guarded.clone());
@@ -91,6 +91,7 @@ impl Gateway {
             .with_state(judge)
             .merge(self.probes.clone().router())
             .route("/", get(async || "brightline\n"))
+            .method_not_allowed_fallback(async || failure_response(false, &Failure::Method))
             .fallback_service(service_fn(move |request| rest_of(rest.clone(), request)))
     }
 
@@ -155,24 +156,34 @@ const MAX_HEAD: usize = 64 << 10;
 /// How long to wait after a connection could not be accepted.
 const BREATHER: Duration = Duration::from_millis(50);
 
-/// Hands a request on as it is.
-async fn pass(upstream: Upstream, request: Request<Body>) -> Result<Response<Body>, Infallible> {
-    let anthropic = request.headers().contains_key("anthropic-version");
-    let mut response = upstream.oneshot(request).await?;
-    if let Some(failure) = response.extensions().get::<Failure>() {
-        return Ok(failure_response(anthropic, failure));
+/// Hands requests on as they are.
+#[derive(Clone)]
+struct Plain {
+    upstream: Upstream,
+    first_byte: Duration,
+}
+
+impl Plain {
+    async fn pass(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+        let anthropic = request.headers().contains_key("anthropic-version");
+        let answer = tokio::time::timeout(self.first_byte, self.upstream.oneshot(request)).await;
+        let Ok(answer) = answer else { return Ok(failure_response(anthropic, &Failure::UpstreamTimeout)) };
+        let mut response = answer?;
+        if let Some(failure) = response.extensions().get::<Failure>() {
+            return Ok(failure_response(anthropic, failure));
+        }
+        via(response.headers_mut());
+        Ok(response)
     }
-    via(response.headers_mut());
-    Ok(response)
 }
 
 /// What is on no known path. Below a judged path stand answers that the upstream has kept, unjudged: those are never passed on.
-async fn rest_of(upstream: Option<Upstream>, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+async fn rest_of(plain: Option<Plain>, request: Request<Body>) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path();
     let kept = !COUNTS.contains(&path) && looks_judged(path);
     let anthropic = request.headers().contains_key("anthropic-version");
-    match upstream.filter(|_| !kept) {
-        Some(upstream) => pass(upstream, request).await,
+    match plain.filter(|_| !kept) {
+        Some(plain) => plain.pass(request).await,
         None => Ok(failure_response(anthropic, &Failure::UnknownPath)),
     }
 }

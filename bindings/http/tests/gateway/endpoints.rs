@@ -106,6 +106,8 @@ async fn models_pass_and_other_paths_only_where_told() {
             404,
             "what was kept is not judged"
         );
+        let other = client::get(&gateway, "/v1/moderations").await;
+        assert_eq!((other.status, &other.json()["error"]["code"]), (405, &json!("method_not_allowed")));
         assert_eq!(client::get(&gateway, "/health").await.status, 200);
         assert_eq!(client::get(&gateway, "/ready").await.status, 200);
         let metrics = client::get(&gateway, "/metrics").await;
