@@ -48,12 +48,11 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Outcome, Stop> {
         }
     }
     let head = chain.head_hex();
-    if let (None, Some(expected), Some(last)) = (&broken, &args.expect_head, args.files.last()) {
-        if *expected != head {
-            let file = last.display().to_string();
-            let reason = format!("the log ends with another line: its head is {head}, not {expected}");
-            broken = Some(Broken { file, line: None, reason });
-        }
+    let expected = args.expect_head.as_ref().filter(|expected| **expected != head);
+    if let (None, Some(expected), Some(last)) = (&broken, expected, args.files.last()) {
+        let file = last.display().to_string();
+        let reason = format!("the log ends with another line: its head is {head}, not {expected}");
+        broken = Some(Broken { file, line: None, reason });
     }
     let outcome = if broken.is_some() { Outcome::Findings } else { Outcome::Fine };
     print(&Report { lines, head, broken }, args.json)?;

@@ -42,7 +42,7 @@ fn untimed(text: &str) -> String {
 fn help_teaches_and_bad_usage_exits_with_2() {
     let (code, help, _) = run(&["--help"]);
     assert_eq!(code, 0);
-    for command in ["inspect", "lint", "compile", "explain", "test", "score", "calibrate", "audit"] {
+    for command in ["inspect", "lint", "compile", "explain", "test", "score", "calibrate"] {
         assert!(help.contains(command), "{help}");
         let (code, help, _) = run(&[command, "--help"]);
         assert_eq!(code, 0);
@@ -267,6 +267,7 @@ fn lint_says_what_models_make_of_operating_points_and_examples() {
     assert_eq!(explain(&["--no-models"]).0, 0);
 }
 
+#[cfg(feature = "serve")]
 #[test]
 fn audit_verify_tells_a_log_that_holds_from_one_that_was_changed() {
     use brightline_http::ops::audit::{Audit, AuditOptions};

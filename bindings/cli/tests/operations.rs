@@ -1,5 +1,5 @@
 //! `brightline serve` as its operator meets it: signals, reloads, and an audit log that outlives a kill.
-#![cfg(unix)]
+#![cfg(all(feature = "serve", unix))]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs;
