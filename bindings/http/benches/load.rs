@@ -238,9 +238,7 @@ async fn flat_out(to: SocketAddr, request: Vec<u8>, count: u64) -> u64 {
 
 async fn run() {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    println!(
-        "{cores} cores, {CONNECTIONS} connections, {RATE} requests a second for {SECONDS} s, milliseconds\n"
-    );
+    println!("{cores} cores, {CONNECTIONS} connections, {SECONDS} s each, milliseconds to the last byte\n");
     let fake = Fake::start(respond).await;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models");
     let models = if Path::new(folder).join("manifest.json").is_file() { folder } else { "-" };
