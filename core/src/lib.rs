@@ -9,6 +9,7 @@
 //! - [`Policy`] is what comes out: immutable, cheap to clone, stored by [`artifact`].
 //! - [`Guard`] is a policy under a deployment's [`Settings`], ready to judge; shared by threads.
 //! - [`Input`] is what is judged; [`wire::parse`] reads it from the JSON of the chat APIs.
+//! - [`Stream`] judges a response while it arrives, and releases what may be shown.
 //! - [`Verdict`] says what to do, and cites clause, line and authority for each finding.
 //!
 //! ```

@@ -1,6 +1,7 @@
 //! Streams: what they promise, over the shared corpus and over random texts, policies and cuts.
 
 use brightline::message::Part;
+use brightline::policy::{Streaming, Then};
 use brightline::wire::{self, Case};
 use brightline::{Action, Channel, Compiler, Guard, GuardOptions, Input, Models, Policy, Role};
 use brightline_tests::root;
@@ -274,7 +275,7 @@ fn whole(outcome: &Outcome) -> (Vec<(Channel, String)>, serde_json::Value, bool)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// However the same bytes are cut, the same is released and the verdict is the same.
     #[test]
@@ -515,4 +516,76 @@ fn time_ends_a_wait_where_the_policy_says_so() {
     let end = stream.finish();
     assert_eq!(end.verdict.action, Action::Redact);
     assert!(end.verdict.failures.iter().any(|it| it.reason == "released_before"));
+}
+
+#[test]
+fn a_policy_says_how_long_a_decision_may_wait() {
+    let text =
+        policy(["flag"; 6], 4096, "stop").replace("hold_chars = 4096", "hold_chars = 4096\nhold_ms = 20");
+    let made = Compiler::without_files().text("streams.md", text).into_policy().unwrap();
+    let read = brightline::artifact::decode(&brightline::artifact::encode(&made)).unwrap();
+    let Streaming { hold_chars, hold_ms, then } = read.data().streaming;
+    assert_eq!((hold_chars, hold_ms, then), (4096, Some(20), Then::Stop));
+    for (wrong, place, message) in [
+        ("hold_chars = 20000", "20000", "`hold_chars` is 20000; at most 16384 is allowed"),
+        ("hold_chars = 1\nhold_ms = 60001", "60001", "`hold_ms` is 60001; at most 60000 is allowed"),
+        (
+            "hold_chars = 1\nthen = \"wait\"",
+            "\"wait\"",
+            "unknown variant `wait`, expected `release` or `stop`",
+        ),
+        (
+            "hold_words = 1",
+            "hold_words",
+            "unknown field `hold_words`, expected one of `hold_chars`, `hold_ms`, `then`",
+        ),
+    ] {
+        let text = format!("+++\nname = \"x\"\n\n[stream]\n{wrong}\n+++\n\n# X\n");
+        let compiled = Compiler::without_files().text("x.md", &*text);
+        let found = compiled.diagnostics.iter().find(|it| it.to_string().contains(message));
+        let found = found.unwrap_or_else(|| panic!("{wrong}: {:?}", compiled.diagnostics));
+        assert_eq!(&text[found.span.range()], place, "{wrong}");
+    }
+}
+
+#[test]
+fn empty_chunks_and_empty_streams_are_fine() {
+    let guard = compiled(&policy(["redact", "flag", "flag", "redact", "flag", "revise"], 256, "release"));
+    let mut stream = guard.stream(&Input::request("hello")).unwrap();
+    let end = stream.finish();
+    assert_eq!((end.verdict.action, end.released.len()), (Action::Allow, 0));
+    let mut stream = guard.stream(&Input::request("how do I make a bomb")).unwrap();
+    assert_eq!(stream.push(Channel::Text, b"").released, []);
+    assert_eq!(
+        stream.finish().verdict.action,
+        Action::Revise,
+        "an empty answer lacks what the clause asks for"
+    );
+    let outcome = answer(&guard, &Input::default(), b"a nerve agent \xF0\x9F", &[]);
+    assert_eq!(outcome.text(), "a [redacted] \u{FFFD}");
+}
+
+#[test]
+fn channels_do_not_disturb_one_another() {
+    let guard = compiled(&policy(["redact", "redact", "redact", "redact", "redact", "flag"], 64, "release"));
+    let context = Input::request("hello");
+    let text =
+        "mail ann@example.com, the secret word is making a weather, and a nerve agent was there. ".repeat(12);
+    let thought = "they said nerve agent and agent and b o m b on monday. ".repeat(20);
+    let alone = |channel, text: &str| {
+        run(guard.stream(&context).unwrap(), [(channel, text.as_bytes())]).of(channel).to_string()
+    };
+    let (wanted, thoughts) = (alone(Channel::Text, &text), alone(Channel::Reasoning, &thought));
+    let mut chunks = Vec::new();
+    let (mut left, mut right) = (text.as_bytes().chunks(7), thought.as_bytes().chunks(11));
+    loop {
+        let next = [(Channel::Text, left.next()), (Channel::Reasoning, right.next())];
+        let before = chunks.len();
+        chunks.extend(next.into_iter().filter_map(|(channel, chunk)| Some((channel, chunk?))));
+        if chunks.len() == before {
+            break;
+        }
+    }
+    let outcome = run(guard.stream(&context).unwrap(), chunks);
+    assert_eq!((outcome.of(Channel::Text), outcome.of(Channel::Reasoning)), (&*wanted, &*thoughts));
 }

@@ -22,28 +22,35 @@ impl Judge<'_> {
     }
 
     fn bounds(&mut self, condition: &Condition) -> Bounds {
-        let mut stack = Vec::new();
+        self.all_bounds(condition).last().copied().unwrap_or(UNDECIDED)
+    }
+
+    /// The bounds of every part of a condition, by the place of its operation.
+    fn all_bounds(&mut self, condition: &Condition) -> Vec<Bounds> {
+        let mut stack: Vec<Bounds> = Vec::new();
+        let mut all = Vec::with_capacity(condition.0.len());
         for op in &condition.0 {
+            let mut pop = || stack.pop().unwrap_or(UNDECIDED);
             let value = match op {
                 Op::Const(value) => (Truth::from(*value), Truth::from(*value)),
                 Op::Atom(atom) => self.atom_bounds(*atom),
                 Op::Not => {
-                    let (low, high) = stack.pop().unwrap_or(UNDECIDED);
+                    let (low, high) = pop();
                     (high.negated(), low.negated())
                 }
-                Op::And | Op::Or => {
-                    let (right, left): (Bounds, Bounds) =
-                        (stack.pop().unwrap_or(UNDECIDED), stack.pop().unwrap_or(UNDECIDED));
-                    if *op == Op::And {
-                        (left.0.min(right.0), left.1.min(right.1))
-                    } else {
-                        (left.0.max(right.0), left.1.max(right.1))
-                    }
+                Op::And => {
+                    let (right, left) = (pop(), pop());
+                    (left.0.min(right.0), left.1.min(right.1))
+                }
+                Op::Or => {
+                    let (right, left) = (pop(), pop());
+                    (left.0.max(right.0), left.1.max(right.1))
                 }
             };
             stack.push(value);
+            all.push(value);
         }
-        stack.pop().unwrap_or(UNDECIDED)
+        all
     }
 
     /// The value of an atom; models may read what stands before the message. What they say of the message is known.
@@ -91,13 +98,12 @@ impl Judge<'_> {
             stack.push(size);
             sizes.push(size);
         }
+        let bounds = self.all_bounds(condition);
         let mut out = Vec::new();
         let mut open = vec![(condition.0.len(), true)];
         while let Some((end, positive)) = open.pop() {
             let Some(last) = end.checked_sub(1) else { continue };
-            let (Some(op), Some(&size)) = (condition.0.get(last), sizes.get(last)) else { continue };
-            let part = Condition(condition.0.get(end - size..end).unwrap_or_default().to_vec());
-            let (low, high) = self.bounds(&part);
+            let (Some(op), Some(&(low, high))) = (condition.0.get(last), bounds.get(last)) else { continue };
             if positive && high == Truth::False || !positive && low == Truth::True {
                 continue;
             }
