@@ -21,19 +21,40 @@ impl Judge<'_> {
         (low.min(may_be.negated()), high.min(excused.negated()), now.min(excuse.negated()))
     }
 
+    /// Whether the rule may come to hold by nothing but the length of the text.
+    pub(super) fn may_hold_by_length(&mut self, rule: &Rule) -> bool {
+        let mut bounds = |condition: &Condition| {
+            let all = self.all_bounds(condition, &mut |judge, index| {
+                let now = judge.decided(index);
+                match judge.data.atoms.get(index as usize) {
+                    Some(Atom::Length { .. }) => UNDECIDED,
+                    _ => (now, now),
+                }
+            });
+            all.last().copied().unwrap_or(UNDECIDED)
+        };
+        bounds(&rule.when).1 == Truth::True
+            && rule.unless.as_ref().is_none_or(|unless| bounds(unless).0 != Truth::True)
+    }
+
     fn bounds(&mut self, condition: &Condition) -> Bounds {
-        self.all_bounds(condition).last().copied().unwrap_or(UNDECIDED)
+        let all = self.all_bounds(condition, &mut |judge, index| judge.atom_bounds(index));
+        all.last().copied().unwrap_or(UNDECIDED)
     }
 
     /// The bounds of every part of a condition, by the place of its operation.
-    fn all_bounds(&mut self, condition: &Condition) -> Vec<Bounds> {
+    fn all_bounds(
+        &mut self,
+        condition: &Condition,
+        atom: &mut dyn FnMut(&mut Self, u32) -> Bounds,
+    ) -> Vec<Bounds> {
         let mut stack: Vec<Bounds> = Vec::new();
         let mut all = Vec::with_capacity(condition.0.len());
         for op in &condition.0 {
             let mut pop = || stack.pop().unwrap_or(UNDECIDED);
             let value = match op {
                 Op::Const(value) => (Truth::from(*value), Truth::from(*value)),
-                Op::Atom(atom) => self.atom_bounds(*atom),
+                Op::Atom(index) => atom(self, *index),
                 Op::Not => {
                     let (low, high) = pop();
                     (high.negated(), low.negated())
@@ -98,7 +119,7 @@ impl Judge<'_> {
             stack.push(size);
             sizes.push(size);
         }
-        let bounds = self.all_bounds(condition);
+        let bounds = self.all_bounds(condition, &mut |judge, index| judge.atom_bounds(index));
         let mut out = Vec::new();
         let mut open = vec![(condition.0.len(), true)];
         while let Some((end, positive)) = open.pop() {

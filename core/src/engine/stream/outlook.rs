@@ -105,7 +105,8 @@ impl Reach<'_> {
         let data = judge.data;
         let mut atoms =
             conditions(rule).flat_map(Condition::atoms).filter_map(|at| data.atoms.get(at as usize));
-        out.length |= atoms.any(|atom| matches!(atom, Atom::Length { .. }));
+        let asks = atoms.any(|atom| matches!(atom, Atom::Length { .. }));
+        out.length |= asks && judge.may_hold_by_length(rule);
         // What is missing from a text is missing from its beginning on.
         let absent = spans.is_empty() && now == Truth::True;
         let (mut overdue, mut waiting) = (false, false);
