@@ -213,7 +213,7 @@ impl<'a> Input<'a> {
     }
 
     /// The same input with texts of its own.
-    pub(crate) fn to_static(&self) -> Input<'static> {
+    pub fn to_static(&self) -> Input<'static> {
         let message = |message: &Message<'_>| Message {
             role: message.role,
             parts: message.parts.iter().map(Part::to_static).collect(),
