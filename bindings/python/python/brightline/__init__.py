@@ -6,8 +6,8 @@
 >>> verdict.passes
 False
 
-`Guard` is a policy ready to judge, `Verdict` says what to do and cites clause, line and authority for each finding. Models
-and the shipped policies are inside the package; nothing is downloaded.
+`Guard` is a policy ready to judge, `Verdict` says what to do and cites clause, line and authority for each finding.
+Models and the shipped policies are inside the package; nothing is downloaded.
 """
 
 from brightline._brightline import SHIPPED, End, Step, Stream, Verdict, __version__

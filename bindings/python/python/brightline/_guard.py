@@ -17,8 +17,8 @@ class Guard(_brightline.Guard):
     Args:
         policy: the name of a shipped policy (`SHIPPED`), or the path of a document (`.md`) or an artifact (`.blp`).
         settings: what the deployment switched: a dict, or the path of a TOML file.
-        models: `None` or `True` for the models that `BRIGHTLINE_MODELS` names, that stand beside the policy, or that came
-            with this package; `False` for none; else the path of their folder.
+        models: `None` or `True` for the models that `BRIGHTLINE_MODELS` names, that stand beside the policy, or that
+            came with this package; `False` for none; else the path of their folder.
         backend: what runs the full model: `"rten"`, or `"onnxruntime"`, which must be installed.
         deadline_ms: how long the models may take for one check. What they have not scored by then is `degraded`.
         scores: score every label for every message.
@@ -52,9 +52,7 @@ class Guard(_brightline.Guard):
             self.check, input, id=id, system=system, target=target, settings=settings, tags=tags, signals=signals
         )
 
-    async def acheck_batch(
-        self, inputs: Iterable[Input], /, *, threads: int | None = None
-    ) -> list[Verdict]:
+    async def acheck_batch(self, inputs: Iterable[Input], /, *, threads: int | None = None) -> list[Verdict]:
         """As `check_batch`, on threads: the event loop goes on meanwhile."""
         return await asyncio.to_thread(self.check_batch, inputs, threads=threads)
 

@@ -47,7 +47,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A place in the conversation. `start` and `end` count code points, so `text[span.start:span.end]` is the evidence."""
+    """A place in the conversation, in code points: `text[span.start:span.end]` is the evidence."""
 
     message: int
     start: int
