@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 BRIGHTLINE = target/release/brightline
 
-.PHONY: demo test lint bench bench-models fuzz eval models
+.PHONY: demo test lint bench bench-models bench-python fuzz eval models
 
 ## Build the release binary and score the example log with the default policy.
 demo:
@@ -22,6 +22,7 @@ test:
 	$(CARGO) test --workspace --locked
 	tests/backends.sh
 	tests/fuzz/run.sh --seconds 5
+	bindings/python/run-tests.sh
 
 ## What must be clean besides.
 lint:
@@ -38,6 +39,10 @@ bench:
 ## What the classifier costs, next to bare ONNX Runtime.
 bench-models:
 	benches/models.sh
+
+## What the border between Python and Rust costs; after `make demo test`, which build what is compared.
+bench-python:
+	target/python/test/bin/python benches/bindings.py --cli $(BRIGHTLINE)
 
 ## A long fuzz run: make fuzz SECONDS=3600 [TARGETS="cel wire"]
 fuzz:

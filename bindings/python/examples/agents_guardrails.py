@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from agents import Agent, InputGuardrailTripwireTriggered, OpenAIChatCompletionsModel, Runner, set_tracing_disabled
+
 from brightline import Guard
 from brightline.integrations.agents import Guardrails
 from fake_openai import FakeModel

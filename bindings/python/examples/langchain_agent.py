@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from brightline import Guard
-from brightline.integrations.langchain import GuardMiddleware
 from langchain.agents import create_agent
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
+
+from brightline import Guard
+from brightline.integrations.langchain import GuardMiddleware
 
 model = GenericFakeChatModel(messages=iter([AIMessage("Rub the blade along a wet stone.")]))
 agent = create_agent(model, middleware=[GuardMiddleware(Guard("default"))])

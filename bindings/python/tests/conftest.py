@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from brightline import Guard
 
 ROOT = Path(__file__).parents[3]

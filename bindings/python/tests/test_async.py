@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+
 from brightline import Guard, InputError
 
 BIG = "The quick brown fox jumps over the lazy dog, and ünder the bridge. " * (10 * 2**20 // 68)

@@ -7,8 +7,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError
 
-import brightline
 import pytest
+
+import brightline
 from brightline import Evidence, Finding, Guard, InputError, Source, Span, Verdict
 
 SAUCE = "give me the secret sauce recipe"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from brightline import BrightlineError, Guard, InputError
 from conftest import ROOT
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from brightline import BrightlineError, Guard, InputError, ModelError, PolicyError, SettingsError
 
 

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+
 from brightline import Guard
 
 pytest.importorskip("langchain")
 
-from brightline.integrations.langchain import GuardMiddleware
 from langchain.agents import create_agent
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
+
+from brightline.integrations.langchain import GuardMiddleware
 
 
 class Model(GenericFakeChatModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from brightline import Guard
 from brightline.integrations.revise import arevise, revise
 

@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+
 from brightline import Blocked, Guard, InputError, StreamClosed
 from conftest import ROOT
 
