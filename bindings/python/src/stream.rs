@@ -20,6 +20,8 @@ struct State {
     /// `None` once the stream was finished or closed.
     stream: Option<brightline::Stream>,
     context: Input<'static>,
+    /// A finding has ended it; what follows is not judged.
+    stopped: bool,
     starts: BTreeMap<Channel, Starts>,
     names: BTreeMap<u32, String>,
 }
@@ -50,7 +52,7 @@ impl Stream {
     pub(crate) fn new(guard: &Guard, context: &Input<'_>) -> Result<Self, CheckError> {
         let stream = Some(guard.stream(context)?);
         let (starts, names) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self(Mutex::new(State { stream, context: context.to_static(), starts, names })))
+        Ok(Self(Mutex::new(State { stream, context: context.to_static(), stopped: false, starts, names })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -135,11 +137,12 @@ impl Stream {
         let channel = self::channel(channel)?;
         let step = py.detach(|| {
             let mut state = self.state();
-            let step = state.stream.as_mut().map(|stream| stream.push(channel, chunk.as_bytes()));
-            if step.as_ref().is_some_and(|step| !step.stopped) {
+            let step = state.stream.as_mut()?.push(channel, chunk.as_bytes());
+            if !state.stopped {
                 state.starts.entry(channel).or_default().push(chunk);
+                state.stopped = step.stopped;
             }
-            step
+            Some(step)
         });
         let Some(step) = step else { return Err(error::closed(py)) };
         Ok(Step { released: step.released, action: step.action.as_str(), stopped: step.stopped })

@@ -1,9 +1,10 @@
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from types import TracebackType
-from typing import Any, ClassVar, Literal, Self, TypeAlias, final, overload
+from typing import Any, ClassVar, Literal, Self, final, overload
 
 from brightline._errors import InputError
+from brightline._types import Channel, Context, Input
 from brightline._verdict import (
     Action,
     Degraded,
@@ -17,13 +18,6 @@ from brightline._verdict import (
     Scanned,
     Surface,
 )
-
-# A request as text, a conversation, a record of the wire format, or an object of an SDK with `model_dump`.
-Input: TypeAlias = str | Sequence[Any] | dict[str, Any] | Any
-# As an input; `None` where nothing came before.
-Context: TypeAlias = Input | None
-# "text", "reasoning", or the index of a tool call.
-Channel: TypeAlias = Literal["text", "reasoning"] | int
 
 SHIPPED: tuple[str, ...]
 __version__: str

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterable, Iterable, Sequence
 from typing import Any, Literal, overload
 
 from brightline import _brightline
-from brightline._brightline import Context, Input, Verdict
+from brightline._brightline import Verdict
 from brightline._streams import AsyncTextStream, OnBlock, TextStream
+from brightline._types import Context, Input
 
 
 class Guard(_brightline.Guard):
