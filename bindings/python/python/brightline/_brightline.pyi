@@ -3,6 +3,8 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self, final, overload
 
+from typing_extensions import disjoint_base
+
 from brightline._errors import InputError
 from brightline._types import Channel, Context, Input
 from brightline._verdict import (
@@ -19,9 +21,12 @@ from brightline._verdict import (
     Surface,
 )
 
+__all__ = ["SHIPPED", "End", "Guard", "Step", "Stream", "Verdict", "__version__"]
+
 SHIPPED: tuple[str, ...]
 __version__: str
 
+@disjoint_base
 class Guard:
     def __new__(
         cls,
