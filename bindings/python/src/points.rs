@@ -4,12 +4,9 @@ use brightline::verdict::{EvidenceSpan, Field};
 use brightline::{Input, Verdict};
 
 /// Start and end of every span of a verdict in code points, in the order of the spans.
-pub(crate) fn of(
-    verdict: &Verdict,
-    mut convert: impl FnMut(&EvidenceSpan) -> (u32, u32),
-) -> Box<[(u32, u32)]> {
+pub(crate) fn of(verdict: &Verdict, convert: impl FnMut(&EvidenceSpan) -> (u32, u32)) -> Box<[(u32, u32)]> {
     let evidence = verdict.findings.iter().flat_map(|finding| &finding.evidence);
-    evidence.flat_map(|evidence| &evidence.spans).map(|span| convert(span)).collect()
+    evidence.flat_map(|evidence| &evidence.spans).map(convert).collect()
 }
 
 /// Counts code points in the texts of a conversation; spans that follow one another are counted once.
