@@ -82,7 +82,7 @@ class FakeModel:
         def event(kind: str, **fields: Any) -> dict[str, Any]:
             return {"type": f"response.{kind}", "sequence_number": next(numbers), **fields}
 
-        empty = {"arguments": ""} if self.tool else {"content": []}
+        empty: dict[str, Any] = {"arguments": ""} if self.tool else {"content": []}
         yield event("created", response={**self._response(), "output": []})
         yield event("output_item.added", output_index=0, item={**item, **empty})
         place: dict[str, Any] = {"output_index": 0, "item_id": item["id"]}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -13,5 +15,6 @@ for name in sys.argv[1:]:
     for block in BLOCK.finditer(page):
         line = page.count("\n", 0, block.start()) + 1
         code = compile("\n" * line + block[1], name, "exec")
-        exec(code, {"__name__": "__main__"})
-    print(f"{name}: {len(BLOCK.findall(page))} blocks run")
+        with redirect_stdout(io.StringIO()):
+            exec(code, {"__name__": "__main__"})
+    print(f"{Path(name).name}: {len(BLOCK.findall(page))} blocks run")
