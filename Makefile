@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 BRIGHTLINE = target/release/brightline
 
-.PHONY: demo test lint bench bench-models bench-gateway fuzz eval models
+.PHONY: demo test lint bench bench-models bench-gateway bench-python fuzz eval models
 
 ## Build the release binary and score the example log with the default policy.
 demo:
@@ -24,6 +24,7 @@ test:
 	tests/backends.sh
 	tests/gateway/run.sh
 	tests/fuzz/run.sh --seconds 5
+	bindings/python/run-tests.sh
 
 ## What must be clean besides.
 lint:
@@ -45,6 +46,10 @@ bench-models:
 ## What the gateway adds, next to the same upstream without it: make bench-gateway [SOAK=600]
 bench-gateway:
 	$(CARGO) bench --locked -p brightline-http --bench load
+
+## What the border between Python and Rust costs; after `make demo test`, which build what is compared.
+bench-python:
+	target/python/test/bin/python benches/bindings.py --cli $(BRIGHTLINE)
 
 ## A long fuzz run: make fuzz SECONDS=3600 [TARGETS="cel wire"]
 fuzz:
