@@ -9,11 +9,13 @@ import json
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / "target/release/brightline"
 POLICIES = ("default", "model-spec", "constitution")
+DETECTORS = {"patterns": ["--no-models"], "patterns and models": ["--models", "models"]}
 STOPPED = {"redact", "revise", "escalate", "block"}
 
 
@@ -35,10 +37,10 @@ def main() -> int:
     with gzip.open(data, "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     records = "".join(json.dumps(record(row)) + "\n" for row in rows)
-    print("| policy, patterns alone | benign rows stopped | unsafe rows stopped |")
-    print("| --- | --- | --- |")
-    for policy in POLICIES:
-        command = [PROGRAM, "score", "--quiet", "--policy", policy, "-"]
+    print("| policy | detectors | benign rows stopped | unsafe rows stopped |")
+    print("| --- | --- | --- | --- |")
+    for policy, (detectors, option) in product(POLICIES, DETECTORS.items()):
+        command = [PROGRAM, "score", "--quiet", "--policy", policy, *option, "-"]
         run = subprocess.run(command, input=records, capture_output=True, text=True, cwd=ROOT, check=False)
         verdicts = [json.loads(line) for line in run.stdout.splitlines()]
         if len(verdicts) != len(rows) or any("error" in verdict for verdict in verdicts):
@@ -49,7 +51,7 @@ def main() -> int:
             some = [v for row, v in zip(rows, verdicts, strict=True) if row["unsafe"] == unsafe]
             stopped = sum(verdict["action"] in STOPPED for verdict in some)
             cells.append(f"{stopped} of {len(some)} ({stopped / len(some):.2%})")
-        print(f"| {policy} | {cells[0]} | {cells[1]} |")
+        print(f"| {policy} | {detectors} | {cells[0]} | {cells[1]} |")
     return 0
 
 

@@ -26,14 +26,15 @@ fn compile(text: &str) -> Compiled {
     Compiler::without_files().text("hostile.md", text)
 }
 
-/// Runs `work` in a thread with a stack of the default size and fails where it takes longer than a minute.
+/// Runs `work` in a thread with a stack of the default size and fails where it takes longer than five minutes. On an idle
+/// machine the slowest takes some ten seconds.
 fn within<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, result) = mpsc::channel();
     let thread = std::thread::Builder::new().name(what.to_string()).spawn(move || done.send(work()));
     drop(thread.unwrap());
-    match result.recv_timeout(Duration::from_secs(60)) {
+    match result.recv_timeout(Duration::from_secs(300)) {
         Ok(value) => value,
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("{what}: still at work after a minute"),
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("{what}: still at work after five minutes"),
         Err(mpsc::RecvTimeoutError::Disconnected) => panic!("{what}: panicked"),
     }
 }

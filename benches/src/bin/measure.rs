@@ -126,7 +126,9 @@ fn score() {
         for _ in 0..3 {
             let mut run = Command::new("/usr/bin/time");
             run.args(["-f", "%e %U %S %M", "-o"]).arg(&report).arg(&program);
-            run.args(["score", "--threads", "1", "--quiet", "--no-timing", "-p"]).arg(&policy).arg(&path);
+            run.args(["score", "--no-models", "--threads", "1", "--quiet", "--no-timing", "-p"])
+                .arg(&policy)
+                .arg(&path);
             let _ = run.stdout(Stdio::null()).stderr(Stdio::null()).status();
             let said = std::fs::read_to_string(&report).unwrap_or_default();
             let numbers: Vec<f64> = said

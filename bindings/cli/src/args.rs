@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Test(TestArgs),
     /// Judge a log of messages, one JSON object a line
     Score(ScoreArgs),
+    /// Set thresholds from benign traffic of your own, for a rate of false refusals
+    Calibrate(CalibrateArgs),
 }
 
 #[derive(Args)]
@@ -193,4 +195,35 @@ pub(crate) struct ScoreArgs {
     /// Leave wall times out, so that two runs compare equal
     #[arg(long)]
     pub(crate) no_timing: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Every record counts as benign: take traffic that was looked through, of the kind the guard will
+see. Records are those of `score`. The models score each text as a condition on a label does. For
+each label and surface the threshold becomes one that at most this share of the texts reaches, and
+`label(\"x\").at_fpr(RATE)` stands for it. A surface with fewer than 1 / RATE texts keeps its
+thresholds and is named.
+
+Examples:
+  brightline calibrate benign.jsonl --fpr 0.01 -o models-local
+  brightline score -p policy.md --models models-local log.jsonl")]
+pub(crate) struct CalibrateArgs {
+    /// The log of benign traffic, or `-` for standard input
+    #[arg(default_value = "-")]
+    pub(crate) input: PathBuf,
+    /// The share of benign texts that may reach a label's threshold, such as 0.01 for 1 %
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    pub(crate) fpr: f64,
+    #[command(flatten)]
+    pub(crate) models: ModelArgs,
+    /// The folder for the models with the new thresholds; it must not be there yet, or be empty
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// How many threads; all cores without it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }

@@ -73,15 +73,24 @@ fn settings(path: Option<&Path>) -> Result<Settings, Stop> {
 /// The models for a policy: those that are named, or those that stand where models are looked for. What is found and cannot
 /// be used is an error.
 pub(crate) fn models(policy: &str, args: &ModelArgs) -> Result<Option<Models>, Stop> {
+    models_folder(policy, args).map(|folder| load_models(&folder, args)).transpose()
+}
+
+/// The folder in which the models for a policy are, if there is one.
+pub(crate) fn models_folder(policy: &str, args: &ModelArgs) -> Option<PathBuf> {
     if args.no_models {
-        return Ok(None);
+        return None;
     }
     let program = std::env::current_exe().and_then(|path| path.canonicalize()).ok();
     let installed = program.as_deref().map(places_of).unwrap_or_default();
     let beside = Path::new(policy).parent().filter(|_| !SHIPPED.contains(&policy)).map(folder_of);
     let beside = beside.into_iter().chain(installed.iter().map(PathBuf::as_path));
-    let Some(folder) = Models::find(args.models.as_deref(), beside) else { return Ok(None) };
-    Models::load_with(folder, backend(args)).map(Some).map_err(|error| Stop::Input(error.to_string()))
+    Models::find(args.models.as_deref(), beside)
+}
+
+/// Loads models for the backend that the arguments ask for.
+pub(crate) fn load_models(folder: &Path, args: &ModelArgs) -> Result<Models, Stop> {
+    Models::load_with(folder, backend(args)).map_err(|error| Stop::Input(error.to_string()))
 }
 
 /// The folder of a relative path that names none.

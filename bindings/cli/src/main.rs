@@ -1,10 +1,12 @@
 //! The `brightline` command.
 
 mod args;
+mod calibrate;
 mod check;
 mod explain;
 mod inspect;
 mod lint;
+mod log;
 mod output;
 mod score;
 mod test;
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Test(args) => test::run(args),
         Command::Score(args) => score::run(args),
+        Command::Calibrate(args) => calibrate::run(args),
     };
     match result {
         Ok(outcome) => outcome.into(),

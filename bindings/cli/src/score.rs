@@ -1,44 +1,19 @@
 //! `brightline score`: a log through the guard, on all cores, in order, in bounded memory.
-//!
-//! ```text
-//! reader -> batches of lines -> workers -> verdicts -> writer, which puts batches back in order
-//! ```
-//! The reader takes a permit for every batch and the writer gives it back, so a slow batch holds up the reader rather than
-//! filling memory.
 
 use crate::args::ScoreArgs;
 use crate::output::{self, BOLD, DIM, counted, styled};
-use crate::{Outcome, Stop, check};
+use crate::{Outcome, Stop, check, log};
 use brightline::engine::CheckError;
-use brightline::wire::{self, MAX_RECORD_BYTES, WireError};
+use brightline::wire::{self, WireError};
 use brightline::{Action, Guard, Verdict};
-use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
-use std::path::Path;
+use std::io::{BufWriter, Write};
 use std::time::Instant;
 
 /// How many bytes of lines go to a worker at once.
 const BATCH_BYTES: usize = 256 << 10;
-/// How many batches may be under way for each worker.
-const BATCHES_PER_WORKER: usize = 4;
-
-/// Lines on their way to a worker.
-struct Batch {
-    number: u64,
-    first_line: u64,
-    lines: Vec<u8>,
-}
-
-/// Their verdicts on the way to the writer.
-struct Done {
-    number: u64,
-    out: Vec<u8>,
-    read: usize,
-    tally: Tally,
-}
 
 /// What the records came to.
 #[derive(Default)]
@@ -68,7 +43,7 @@ struct ErrorText<'a> {
 
 pub(crate) fn run(args: &ScoreArgs) -> Result<Outcome, Stop> {
     let guard = check::guard(&args.policy, args.scores)?;
-    let (input, size) = open(&args.input)?;
+    let log = log::open(&args.input)?;
     let output: Box<dyn Write + Send> = match &args.output {
         Some(path) => {
             let create = File::create(path);
@@ -78,12 +53,18 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<Outcome, Stop> {
         }
         None => Box::new(std::io::stdout()),
     };
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let threads = args.threads.map_or(cores, usize::from);
-    let progress = progress(size, args.quiet);
+    let mut output = BufWriter::new(output);
+    let threads = log::threads(args.threads);
+    let progress = log.progress(args.quiet);
     let started = Instant::now();
-    let timing = !args.no_timing;
-    let tally = pipeline(&guard, input, BufWriter::new(output), threads, timing, &progress)?;
+    let mut tally = Tally::default();
+    let work = |batch: &log::Batch| work(&guard, batch, !args.no_timing);
+    log::each(log, threads, BATCH_BYTES, &progress, work, |(out, counted)| {
+        output.write_all(&out)?;
+        tally.add(counted);
+        Ok(())
+    })?;
+    output.flush()?;
     progress.finish_and_clear();
     if !args.quiet {
         summary(&tally, started.elapsed().as_secs_f64(), threads);
@@ -100,132 +81,14 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<Outcome, Stop> {
     })
 }
 
-fn open(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Stop> {
-    if path.as_os_str() == "-" {
-        return Ok((Box::new(std::io::stdin()), None));
+/// The verdicts of a batch of lines, and what they came to.
+fn work(guard: &Guard, batch: &log::Batch, timing: bool) -> (Vec<u8>, Tally) {
+    let mut out = Vec::with_capacity(batch.bytes());
+    let mut tally = Tally::default();
+    for (line, text) in batch.records() {
+        judge(guard, line, text, timing, &mut out, &mut tally);
     }
-    let fail = |error: std::io::Error| Stop::Input(format!("cannot read `{}`: {error}", path.display()));
-    let file = File::open(path).map_err(fail)?;
-    let data = file.metadata().map_err(fail)?;
-    if data.is_dir() {
-        return Err(Stop::Input(format!("cannot read `{}`: it is a directory", path.display())));
-    }
-    Ok((Box::new(file), data.is_file().then_some(data.len())))
-}
-
-fn progress(size: Option<u64>, quiet: bool) -> indicatif::ProgressBar {
-    match size {
-        Some(size) if !quiet && std::io::stderr().is_terminal() => {
-            let bar = indicatif::ProgressBar::new(size);
-            let style = indicatif::ProgressStyle::with_template(
-                "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
-            );
-            bar.with_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()))
-        }
-        _ => indicatif::ProgressBar::hidden(),
-    }
-}
-
-fn pipeline(
-    guard: &Guard,
-    input: Box<dyn Read + Send>,
-    mut output: impl Write,
-    threads: usize,
-    timing: bool,
-    progress: &indicatif::ProgressBar,
-) -> Result<Tally, Stop> {
-    let (permits_out, permits_in) = bounded::<()>(threads * BATCHES_PER_WORKER);
-    for _ in 0..threads * BATCHES_PER_WORKER {
-        if permits_out.send(()).is_err() {
-            break;
-        }
-    }
-    let (batches_out, batches_in) = bounded::<Batch>(threads * BATCHES_PER_WORKER);
-    let (done_out, done_in) = bounded::<Done>(threads * BATCHES_PER_WORKER);
-    std::thread::scope(|scope| {
-        let reader = scope.spawn(move || read(input, &permits_in, &batches_out));
-        for _ in 0..threads {
-            let (batches, done) = (batches_in.clone(), done_out.clone());
-            scope.spawn(move || work(guard, &batches, &done, timing));
-        }
-        drop((batches_in, done_out));
-        let written = write(&mut output, done_in, permits_out, progress);
-        let read = reader.join().unwrap_or_else(|_| Err(std::io::Error::other("the reader stopped")));
-        let tally = written?;
-        read.map_err(|error| Stop::Input(format!("reading stopped: {error}")))?;
-        Ok(tally)
-    })
-}
-
-/// Cuts the input into batches of whole lines.
-fn read(input: Box<dyn Read + Send>, permits: &Receiver<()>, batches: &Sender<Batch>) -> std::io::Result<()> {
-    let mut input = BufReader::with_capacity(1 << 20, input);
-    let (mut number, mut line) = (0, 1);
-    let mut batch = Batch { number, first_line: line, lines: Vec::with_capacity(BATCH_BYTES * 2) };
-    loop {
-        let before = batch.lines.len();
-        // A line that is too long is cut just past the limit, so that the worker reports it; the rest is skipped.
-        let limit = MAX_RECORD_BYTES as u64 + 2;
-        let read = input.by_ref().take(limit).read_until(b'\n', &mut batch.lines)?;
-        if read as u64 == limit && batch.lines.last() != Some(&b'\n') {
-            skip_line(&mut input)?;
-            batch.lines.push(b'\n');
-        }
-        let ended = batch.lines.len() == before;
-        if !ended {
-            line += 1;
-            if batch.lines.last() != Some(&b'\n') {
-                batch.lines.push(b'\n');
-            }
-        }
-        if (ended && !batch.lines.is_empty()) || batch.lines.len() >= BATCH_BYTES {
-            number += 1;
-            let next = Batch { number, first_line: line, lines: Vec::with_capacity(BATCH_BYTES * 2) };
-            let full = std::mem::replace(&mut batch, next);
-            if permits.recv().is_err() || batches.send(full).is_err() {
-                return Ok(());
-            }
-        }
-        if ended {
-            return Ok(());
-        }
-    }
-}
-
-fn skip_line(input: &mut impl BufRead) -> std::io::Result<()> {
-    loop {
-        let buffer = input.fill_buf()?;
-        if buffer.is_empty() {
-            return Ok(());
-        }
-        match buffer.iter().position(|byte| *byte == b'\n') {
-            Some(at) => {
-                input.consume(at + 1);
-                return Ok(());
-            }
-            None => {
-                let len = buffer.len();
-                input.consume(len);
-            }
-        }
-    }
-}
-
-fn work(guard: &Guard, batches: &Receiver<Batch>, done: &Sender<Done>, timing: bool) {
-    for batch in batches {
-        let mut out = Vec::with_capacity(batch.lines.len());
-        let mut tally = Tally::default();
-        let lines = batch.lines.strip_suffix(b"\n").unwrap_or(&batch.lines);
-        for (line, text) in (batch.first_line..).zip(lines.split(|byte| *byte == b'\n')) {
-            if !text.iter().all(u8::is_ascii_whitespace) {
-                judge(guard, line, text, timing, &mut out, &mut tally);
-            }
-        }
-        let result = Done { number: batch.number, out, read: batch.lines.len(), tally };
-        if done.send(result).is_err() {
-            return;
-        }
-    }
+    (out, tally)
 }
 
 /// Judges one line and writes its verdict, or why there is none.
@@ -295,31 +158,6 @@ impl Tally {
             *self.clauses.entry(clause).or_default() += count;
         }
     }
-}
-
-/// Writes batches in the order of their numbers.
-fn write(
-    output: &mut impl Write,
-    done: Receiver<Done>,
-    permits: Sender<()>,
-    progress: &indicatif::ProgressBar,
-) -> Result<Tally, Stop> {
-    let mut total = Tally::default();
-    let mut waiting: BTreeMap<u64, Done> = BTreeMap::new();
-    let mut next = 0;
-    for result in done {
-        waiting.insert(result.number, result);
-        while let Some(result) = waiting.remove(&next) {
-            output.write_all(&result.out)?;
-            progress.inc(result.read as u64);
-            total.add(result.tally);
-            next += 1;
-            // The reader may have finished and gone.
-            let _ = permits.try_send(());
-        }
-    }
-    output.flush()?;
-    Ok(total)
 }
 
 fn summary(tally: &Tally, seconds: f64, threads: usize) {

@@ -42,7 +42,7 @@ fn untimed(text: &str) -> String {
 fn help_teaches_and_bad_usage_exits_with_2() {
     let (code, help, _) = run(&["--help"]);
     assert_eq!(code, 0);
-    for command in ["inspect", "lint", "compile", "explain", "test", "score"] {
+    for command in ["inspect", "lint", "compile", "explain", "test", "score", "calibrate"] {
         assert!(help.contains(command), "{help}");
         let (code, help, _) = run(&[command, "--help"]);
         assert_eq!(code, 0);

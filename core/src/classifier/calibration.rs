@@ -143,6 +143,12 @@ impl Calibration {
         })
     }
 
+    /// The points of a label that were measured on this very surface, the highest rate first.
+    pub(super) fn own_points(&self, label: usize, surface: Surface) -> &[OperatingPoint] {
+        let points = self.points.get(label).and_then(|by_surface| by_surface.get(surface as usize));
+        points.map_or(&[], Vec::as_slice)
+    }
+
     /// The probability that a share `fpr` of benign traffic reaches.
     ///
     /// Between two measured rates it is interpolated, linear in the logarithm of the rate and the logit of the threshold.

@@ -18,6 +18,18 @@ pub enum ModelError {
         #[source]
         error: std::io::Error,
     },
+    /// A folder cannot be written.
+    #[error("cannot write `{}`: {error}", path.display())]
+    Write {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+    /// A rate that thresholds cannot be set for.
+    #[error("`{0}` is no false-positive rate: it lies between 0 and 1, as 0.01 does for 1 %")]
+    Rate(f64),
     /// A file has another size than the manifest says.
     #[error("`{}` has {found} bytes, the manifest says {expected}: the copy is incomplete or of another version", path.display())]
     Size {

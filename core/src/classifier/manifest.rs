@@ -4,11 +4,14 @@ use super::error::ModelError;
 use crate::message::Surface;
 use crate::policy::LABELS;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The name of the manifest in a folder of models.
 pub(super) const MANIFEST: &str = "manifest.json";
+/// What the version of models ends with whose thresholds were set from a deployer's own traffic.
+const LOCAL: &str = "+local";
 /// The largest manifest that is read, in bytes.
 const MAX_MANIFEST: u64 = 1 << 20;
 /// The largest file of a model that is read, in bytes.
@@ -73,6 +76,7 @@ pub(super) struct Folder {
     pub manifest: Manifest,
     /// Hash of the manifest, and so of everything it names: 64 hexadecimal digits.
     pub hash: String,
+    bytes: Vec<u8>,
     path: PathBuf,
 }
 
@@ -95,7 +99,7 @@ impl Folder {
             return Err(invalid(reason));
         }
         let hash = blake3::hash(&bytes).to_hex().to_string();
-        Ok(Self { manifest, hash, path: path.to_path_buf() })
+        Ok(Self { manifest, hash, bytes, path: path.to_path_buf() })
     }
 
     /// The place of a file.
@@ -121,6 +125,37 @@ impl Folder {
             return Err(ModelError::Hash { path });
         }
         Ok(bytes)
+    }
+
+    /// Writes the models with another calibration to a folder that is not there yet. The manifest comes last: without it
+    /// nothing loads.
+    pub(super) fn write_with(&self, calibration: &[u8], to: &Path) -> Result<(), ModelError> {
+        let unwritable = |error| ModelError::Write { path: to.to_path_buf(), error };
+        std::fs::create_dir(to).map_err(unwritable)?;
+        let files = &self.manifest.files;
+        for entry in [&files.screen, &files.full, &files.tokenizer] {
+            std::fs::write(to.join(&entry.path), self.read(entry)?).map_err(unwritable)?;
+        }
+        std::fs::write(to.join(&files.calibration.path), calibration).map_err(unwritable)?;
+        let manifest = self.manifest_with(calibration).map_err(|reason| {
+            let path = self.path.join(MANIFEST);
+            ModelError::Invalid { path, reason }
+        })?;
+        std::fs::write(to.join(MANIFEST), manifest).map_err(unwritable)
+    }
+
+    /// The manifest as it stands, with the size and hash of another calibration, and a version that says so.
+    fn manifest_with(&self, calibration: &[u8]) -> Result<String, String> {
+        let mut manifest: Map<String, Value> =
+            serde_json::from_slice(&self.bytes).map_err(|error| error.to_string())?;
+        let version = self.manifest.version.trim_end_matches(LOCAL);
+        manifest.insert("version".into(), format!("{version}{LOCAL}").into());
+        let entry = manifest.get_mut("files").and_then(|files| files.get_mut("calibration"));
+        if let Some(entry) = entry.and_then(Value::as_object_mut) {
+            entry.insert("bytes".into(), calibration.len().into());
+            entry.insert("blake3".into(), blake3::hash(calibration).to_hex().to_string().into());
+        }
+        serde_json::to_string_pretty(&manifest).map(|text| text + "\n").map_err(|error| error.to_string())
     }
 }
 

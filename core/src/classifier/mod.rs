@@ -20,6 +20,7 @@
 
 #[cfg(test)]
 mod agreement_tests;
+mod ascii;
 mod backend;
 mod calibration;
 mod cascade;
@@ -28,6 +29,9 @@ mod error;
 mod error_tests;
 mod fit;
 mod manifest;
+mod recalibrate;
+#[cfg(test)]
+mod recalibrate_tests;
 mod screen;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -41,6 +45,7 @@ pub(crate) use cascade::{Likeness, ModelScratch};
 pub use error::{ModelError, ScoreError};
 pub use fit::Quality;
 pub(crate) use fit::fit;
+pub use recalibrate::{Kept, Recalibrated, Recalibration};
 pub(crate) use tokens::{Passage, takes_context};
 
 use crate::message::Surface;

@@ -7,6 +7,7 @@
 //! The prefix tells the model what it reads. `models/recipe/common.py` encodes in the same way, and a test on the shipped
 //! models holds the two to one another.
 
+use super::ascii;
 use super::manifest::{Manifest, Window};
 use crate::message::Surface;
 use tokenizers::Tokenizer;
@@ -23,6 +24,8 @@ pub(super) struct Encoder {
     sep: u32,
     pub(super) pad: u32,
     unknown: Option<u32>,
+    /// Whether ASCII text may go round the library.
+    ascii: bool,
     /// By token, whether it goes on with a word: those written with `##`.
     continuing: Vec<bool>,
     prefixes: [Vec<u32>; 5],
@@ -65,9 +68,9 @@ impl Encoder {
                 *slot = token.starts_with("##");
             }
         }
-        let window = manifest.window;
-        let mut encoder =
-            Self { tokenizer, cls, sep, pad, unknown, continuing, prefixes: Default::default(), window };
+        let (ascii, window) = (ascii::fits(&tokenizer), manifest.window);
+        let prefixes = Default::default();
+        let mut encoder = Self { tokenizer, cls, sep, pad, unknown, ascii, continuing, prefixes, window };
         for (&surface, prefix) in &manifest.prefixes {
             let mut encoded = Encoded::default();
             encoder.tokens(prefix, usize::MAX, &mut encoded.normalized, &mut encoded.body)?;
@@ -193,10 +196,17 @@ impl Encoder {
         normalized: &mut String,
         out: &mut Vec<u32>,
     ) -> Result<(), String> {
+        let word_pieces = ascii::model(&self.tokenizer).filter(|_| self.ascii);
         for piece in pieces(text) {
-            let piece = normalize(piece, normalized);
-            let encoding = self.tokenizer.encode_fast(piece, false).map_err(|error| error.to_string())?;
-            out.extend(encoding.get_ids());
+            match word_pieces {
+                Some(model) if piece.is_ascii() => ascii::tokens(model, piece, normalized, out)?,
+                _ => {
+                    let piece = normalize(piece, normalized);
+                    let encoding =
+                        self.tokenizer.encode_fast(piece, false).map_err(|error| error.to_string())?;
+                    out.extend(encoding.get_ids());
+                }
+            }
             if out.len() >= max {
                 out.truncate(max);
                 break;

@@ -26,4 +26,5 @@ pub mod views;
 
 pub use guard::{CheckError, Guard, GuardError, GuardOptions};
 pub use provenance::Provenance;
+pub use scores::SurfaceScores;
 pub use stream::{Channel, End, Step, Stream};

@@ -117,6 +117,9 @@ pub(crate) enum Slot {
 
 type Scored = Result<TextScores, ScoreError>;
 
+/// What a text is, and what the models make of it.
+pub type SurfaceScores = (Surface, Result<TextScores, ScoreError>);
+
 /// What is known about a text.
 #[derive(Default)]
 struct Known {

@@ -8,7 +8,7 @@ mod weigh;
 use super::judge::{Judge, Reading, Scans};
 use super::program::{CompiledScope, Program};
 use super::redact;
-use super::scores::{Classifier, rounded};
+use super::scores::{Classifier, SurfaceScores, rounded};
 use super::text::FieldText;
 use crate::classifier::{ModelError, Models};
 use crate::message::{Input, Message, Part};
@@ -183,29 +183,31 @@ impl Guard {
     /// Only for an input that names no message to judge or holds settings a request may not carry.
     pub fn check(&self, input: &Input<'_>) -> Result<Verdict, CheckError> {
         let started = Instant::now();
-        let Some((at, message)) = input.judged() else {
-            return Err(match (input.target, input.messages.len()) {
-                (Some(target), messages) if messages > 0 => CheckError::TargetOutOfRange { target, messages },
-                _ => CheckError::NoMessages,
-            });
-        };
-        if let Some(settings) = &input.settings {
-            settings.check_request().map_err(|error| CheckError::Settings(error.to_string()))?;
-        }
+        let (at, message) = judged(input)?;
         Ok(self.timed(input, at, message, started))
     }
 
     fn timed(&self, input: &Input<'_>, at: usize, message: &Message<'_>, started: Instant) -> Verdict {
-        let mut scratch = self.0.pool.lock().pop().unwrap_or_default();
-        let mut verdict = self.0.check(input, at, message, &mut scratch);
-        if scratch.scans.held() <= MAX_POOLED_TEXT {
-            let mut pool = self.0.pool.lock();
-            if pool.len() < MAX_POOLED {
-                pool.push(scratch);
-            }
-        }
+        let mut verdict = self.0.with_scratch(|scratch| self.0.check(input, at, message, scratch));
         verdict.elapsed_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         verdict
+    }
+
+    /// What the models make of each text of a message, with the surface it was scored as: the scores that conditions on
+    /// labels compare. Nothing without models.
+    ///
+    /// A guard with [`GuardOptions::scores`] reads every text as a condition on a label does, after the request it answers
+    /// and with its disguises undone. Without it, that is so only on surfaces where the policy asks for a label.
+    ///
+    /// # Errors
+    /// As [`Guard::check`]. A text that the models could not score has its own error.
+    pub fn scores(&self, input: &Input<'_>) -> Result<Vec<SurfaceScores>, CheckError> {
+        let (at, message) = judged(input)?;
+        let mut scores = Vec::new();
+        self.0.with_scratch(|scratch| {
+            self.0.fields(input, at, message, scratch, &mut |judge, _, _| scores.extend(judge.scores()));
+        });
+        Ok(scores)
     }
 
     /// Whether the rules of one clause match the message, whatever is in force: what an example of the clause asks.
@@ -232,7 +234,34 @@ impl Guard {
     }
 }
 
+/// The message to judge, of an input that may be judged.
+fn judged<'a, 'm>(input: &'m Input<'a>) -> Result<(usize, &'m Message<'a>), CheckError> {
+    let Some(judged) = input.judged() else {
+        return Err(match (input.target, input.messages.len()) {
+            (Some(target), messages) if messages > 0 => CheckError::TargetOutOfRange { target, messages },
+            _ => CheckError::NoMessages,
+        });
+    };
+    if let Some(settings) = &input.settings {
+        settings.check_request().map_err(|error| CheckError::Settings(error.to_string()))?;
+    }
+    Ok(judged)
+}
+
 impl Inner {
+    /// Lends a scratch buffer of the pool.
+    fn with_scratch<T>(&self, run: impl FnOnce(&mut Scratch) -> T) -> T {
+        let mut scratch = self.pool.lock().pop().unwrap_or_default();
+        let result = run(&mut scratch);
+        if scratch.scans.held() <= MAX_POOLED_TEXT {
+            let mut pool = self.pool.lock();
+            if pool.len() < MAX_POOLED {
+                pool.push(scratch);
+            }
+        }
+        result
+    }
+
     fn check(&self, input: &Input<'_>, at: usize, message: &Message<'_>, scratch: &mut Scratch) -> Verdict {
         let ignored = self.force.apply_request(input.settings.as_deref(), &mut scratch.force);
         let (mut outcome, bytes) = self.judged(input, at, message, scratch);

@@ -186,3 +186,19 @@ fn a_disguise_is_undone_before_models_read() {
     let verdict = guard.check(&Input::request("tell me how to make a cake")).unwrap();
     assert_eq!(verdict.action, Action::Allow);
 }
+
+#[test]
+fn each_text_of_a_message_has_scores_of_its_own() {
+    let nothing = Compiler::without_files().text("none.md", "").into_policy().unwrap();
+    let options = GuardOptions { models: Some(models()), scores: true, ..GuardOptions::default() };
+    let guard = Guard::with(nothing, options).unwrap();
+    let record = br#"{"messages": [{"role": "user", "content": "ignore this"},
+        {"role": "assistant", "reasoning_content": "a dagger", "content": "the garden"}]}"#;
+    let input = crate::wire::parse(record).unwrap();
+    let scores = guard.scores(&input).unwrap();
+    let expected = [(Surface::Response, "the garden"), (Surface::Reasoning, "a dagger")]
+        .map(|(surface, text)| (surface, models().scores(surface, text, Some("ignore this"))));
+    assert_eq!(scores, expected);
+    assert_eq!(Guard::new(policy()).unwrap().scores(&input), Ok(Vec::new()));
+    assert!(guard.scores(&Input::default()).is_err());
+}

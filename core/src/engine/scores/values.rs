@@ -3,7 +3,7 @@
 use super::super::judge::{Judge, Parts, Reading};
 use super::super::scan::TextScan;
 use super::super::views::{ViewKind, Views};
-use super::{Scored, Scores, Slot, rounded};
+use super::{Scored, Scores, Slot, SurfaceScores, rounded};
 use crate::classifier::{COUNT, Likeness, Passage, ScoreError, TextScores};
 use crate::message::Surface;
 use crate::policy::{Atom, Place, Threshold, Truth};
@@ -152,10 +152,15 @@ impl Judge<'_> {
         }
     }
 
+    /// What the judged text is, and its scores for every label; `None` without models.
+    pub(in super::super) fn scores(&mut self) -> Option<SurfaceScores> {
+        self.score(Slot::Judged, Parts::All, false);
+        Some((self.surface, self.known(Slot::Judged, Parts::All)?))
+    }
+
     /// Scores the judged text for every label and notes all of them.
     pub(in super::super) fn report_all(&mut self) {
-        self.score(Slot::Judged, Parts::All, false);
-        if let Some(Ok(scores)) = self.known(Slot::Judged, Parts::All) {
+        if let Some((_, Ok(scores))) = self.scores() {
             for label in 0..COUNT {
                 self.scans.scores.report(label, scores.get(label));
             }
