@@ -1,4 +1,3 @@
-import { TransformStream } from 'node:stream/web';
 import { BlockedError, BrightlineError } from './errors.js';
 import type { GuardStream, Released } from './stream.js';
 import { withholds, type Verdict } from './verdict.js';
