@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 BRIGHTLINE = target/release/brightline
 
-.PHONY: demo test lint bench bench-models fuzz eval models
+.PHONY: demo test lint bench bench-models bench-node fuzz eval models
 
 ## Build the release binary and score the example log with the default policy.
 demo:
@@ -21,6 +21,7 @@ demo:
 test:
 	$(CARGO) test --workspace --locked
 	tests/backends.sh
+	bindings/node/run-tests.sh
 	tests/fuzz/run.sh --seconds 5
 
 ## What must be clean besides.
@@ -38,6 +39,12 @@ bench:
 ## What the classifier costs, next to bare ONNX Runtime.
 bench-models:
 	benches/models.sh
+
+## What a call from Node costs, next to Rust on the same messages.
+bench-node:
+	bindings/node/run-tests.sh --pack
+	$(CARGO) build --release --locked -p brightline-benches --bin border
+	target/release/border | node benches/bindings.mjs
 
 ## A long fuzz run: make fuzz SECONDS=3600 [TARGETS="cel wire"]
 fuzz:

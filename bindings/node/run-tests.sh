@@ -37,9 +37,13 @@ cp -r "$here/lib" "$here/package.json" "$here/tsconfig.json" "$here/README.md" "
 for file in manifest.json calibration.json full.onnx screen.safetensors tokenizer.json MODEL_CARD.md; do
     cp "$root/models/$file" "$package/models"
 done
-library=$(ls "$target"/release/{libbrightline_node.so,libbrightline_node.dylib,brightline_node.dll} 2>/dev/null | head -1)
+case $(node -p process.platform) in
+    darwin) library=libbrightline_node.dylib ;;
+    win32) library=brightline_node.dll ;;
+    *) library=libbrightline_node.so ;;
+esac
 addon=$package/native/$(node -p 'process.platform + "-" + process.arch').node
-cp "$library" "$addon"
+cp "$target/release/$library" "$addon"
 if command -v strip >/dev/null; then strip -x "$addon"; fi
 (cd "$package" && "$work/node_modules/.bin/tsc" -p tsconfig.json)
 for entry in $(node -p 'Object.values(require("'"$package"'/package.json").exports).flatMap((it) => it.require?.default ?? []).join(" ")'); do
@@ -56,6 +60,7 @@ installed=$work/installed
 rm -rf "$installed"
 mkdir -p "$installed"
 cd "$installed"
+echo '{ "private": true }' >package.json
 npm install --silent --no-audit --no-fund --offline --no-package-lock --no-save --legacy-peer-deps "$tarball"
 cp -r "$here/test" "$here/examples" "$here/README.md" "$installed"
 mkdir docs

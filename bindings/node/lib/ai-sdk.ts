@@ -35,7 +35,8 @@ import { withholds, type Redaction, type Verdict } from './verdict.js';
 export interface GuardMiddlewareOptions {
     /**
      * `message`: the answer is the verdict's message, which is safe to show, and the finish reason is `content-filter`.
-     * `error`: the call, or the stream, fails with a {@link BlockedError}. `message` without it.
+     * `error`: the call fails with a {@link BlockedError}, and a stream ends with an `error` part that holds one.
+     * `message` without it.
      */
     readonly withheld?: 'message' | 'error';
     /** Told of every verdict on a request, a tool result or a whole answer. */
@@ -105,8 +106,12 @@ export function guardMiddleware(guard: Guard, options: GuardMiddlewareOptions = 
                     if (answer.verdict && part.type === 'finish') onVerdict?.(answer.verdict);
                     if (!answer.stopped) return;
                     onVerdict?.(answer.stopped);
-                    if (withheld === 'error') throw new BlockedError(answer.stopped);
                     for (const part of answer.close()) to.enqueue(part);
+                    if (withheld === 'error') {
+                        to.enqueue({ type: 'error', error: new BlockedError(answer.stopped) });
+                        to.terminate();
+                        return;
+                    }
                     for (const part of instead(answer.stopped, NO_USAGE)) to.enqueue(part);
                     to.terminate();
                 },
