@@ -43,8 +43,7 @@ bench-models:
 ## What a call from Node costs, next to Rust on the same messages.
 bench-node:
 	bindings/node/run-tests.sh --pack
-	$(CARGO) build --release --locked -p brightline-benches --bin border
-	target/release/border | node benches/bindings.mjs
+	node benches/bindings.mjs
 
 ## A long fuzz run: make fuzz SECONDS=3600 [TARGETS="cel wire"]
 fuzz:
