@@ -64,7 +64,7 @@ async function compare(name, count, models, args) {
     const shown = (value) => `${value.toFixed(1)} µs`;
     console.log(`| ${name}, one thread | ${shown(rust)} | ${shown(us.node)} | ${shown(us.node - rust)} |`);
     console.log(`| ${name}, one thread, \`action\` read | ${shown(rust)} | ${shown(us.read)} | ${shown(us.read - rust)} |`);
-    const ratio = `${(((us.nodeBatch - rustBatch) / rustBatch) * 100).toFixed(0)} % more`;
+    const ratio = `${((us.nodeBatch / rustBatch) * 100).toFixed(0)} % of Rust's time`;
     console.log(`| ${name}, ${threads} threads, \`checkBatch\` | ${shown(rustBatch)} | ${shown(us.nodeBatch)} | ${ratio} |`);
 }
 
