@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 BRIGHTLINE = target/release/brightline
 
-.PHONY: demo test lint bench bench-models bench-gateway bench-python fuzz eval models
+.PHONY: demo test lint bench bench-models bench-gateway bench-python bench-node fuzz eval models
 
 ## Build the release binary and score the example log with the default policy.
 demo:
@@ -23,6 +23,8 @@ test:
 	$(CARGO) test --locked -p brightline-http --features otel --test ops_otel
 	tests/backends.sh
 	tests/gateway/run.sh
+
+	bindings/node/run-tests.sh
 	tests/fuzz/run.sh --seconds 5
 	bindings/python/run-tests.sh
 
@@ -50,6 +52,11 @@ bench-gateway:
 ## What the border between Python and Rust costs; after `make demo test`, which build what is compared.
 bench-python:
 	target/python/test/bin/python benches/bindings.py --cli $(BRIGHTLINE)
+
+## What a call from Node costs, next to Rust on the same messages.
+bench-node:
+	bindings/node/run-tests.sh --pack
+	node benches/bindings.mjs
 
 ## A long fuzz run: make fuzz SECONDS=3600 [TARGETS="cel wire"]
 fuzz:

@@ -1,0 +1,92 @@
+/**
+ * A guard round handlers that take a `Request` and give a `Response`, as in Next.js, Hono, Deno or Bun.
+ *
+ * @example
+ * ```js
+ * import { Guard } from "brightline";
+ * import { guardHandler } from "brightline/fetch";
+ *
+ * export const POST = guardHandler(new Guard(), async (request) => chat(await request.json()));
+ * ```
+ *
+ * @packageDocumentation
+ */
+import { completionInstead, isChatBody, judgeCompletion, judgeRequest, type ChatBody, type ChatOptions } from './chat.js';
+import { BlockedError, BrightlineError } from './errors.js';
+import type { Guard } from './guard.js';
+import { withholds } from './verdict.js';
+
+export type { ChatOptions } from './chat.js';
+
+/** What is guarded: further arguments, such as a context, are passed on. */
+export type Handler<A extends unknown[]> = (request: Request, ...rest: A) => Response | Promise<Response>;
+
+/**
+ * The handler with both sides judged. The request's body is JSON with `messages`; a body of another form is answered with
+ * status 400. Of the response, a completion of the chat completions API and other text are judged, the latter while it is
+ * streamed.
+ *
+ * What is withheld is answered with the verdict's message in the form of a completion, or with status 403 and the clauses
+ * where `withheld` is `error`. An event stream cannot be judged line by line and is refused: wrap the client that makes it,
+ * or answer with plain text.
+ */
+export function guardHandler<A extends unknown[]>(
+    guard: Guard,
+    handler: Handler<A>,
+    options: ChatOptions = {},
+): (request: Request, ...rest: A) => Promise<Response> {
+    return async (request, ...rest) => {
+        try {
+            const body: unknown = await request.json().catch(() => undefined);
+            if (!isChatBody(body)) throw new BrightlineError('BL_INPUT', 'the body is no JSON object with `messages`');
+            const [judged, refusal] = await judgeRequest(guard, body, options);
+            if (refusal) return Response.json(completionInstead(refusal, body['model']));
+            const headers = new Headers(request.headers);
+            headers.delete('content-length');
+            const passed = new Request(request.url, {
+                method: request.method,
+                headers,
+                body: JSON.stringify(judged),
+                signal: request.signal,
+            });
+            return await judgeResponse(guard, judged, await handler(passed, ...rest), options);
+        } catch (error) {
+            if (error instanceof BlockedError) return refused(403, error, error.verdict.findings.map((it) => it.clause));
+            if (error instanceof BrightlineError && error.code === 'BL_INPUT') return refused(400, error);
+            throw error;
+        }
+    };
+}
+
+function refused(status: number, { code, message, path }: BrightlineError, clauses?: string[]): Response {
+    return Response.json({ error: { code, message, path, clauses } }, { status });
+}
+
+async function judgeResponse(guard: Guard, body: ChatBody, response: Response, options: ChatOptions): Promise<Response> {
+    if (!response.body) return response;
+    const type = response.headers.get('content-type') ?? '';
+    if (type.startsWith('text/event-stream')) {
+        await response.body.cancel();
+        throw new BrightlineError('BL_OPTIONS', 'an event stream cannot be judged here: wrap the client that makes it');
+    }
+    const { status, statusText } = response;
+    const headers = new Headers(response.headers);
+    headers.delete('content-length');
+    const messages = { messages: body.messages, ...(body.system && { system: body.system }) };
+    if (!type.includes('json')) {
+        const transform = guard.transform(messages, { withheld: options.withheld ?? 'message' });
+        transform.verdict.then(options.onVerdict, () => undefined);
+        const text = response.body.pipeThrough(transform).pipeThrough(new TextEncoderStream());
+        return new Response(text, { status, statusText, headers });
+    }
+    const text = await response.text();
+    const json: unknown = JSON.parse(text);
+    if (typeof json === 'object' && json !== null && 'choices' in json) {
+        return Response.json(await judgeCompletion(guard, body, json, options), { status, statusText, headers });
+    }
+    const verdict = await guard.checkAsync({ ...messages, messages: [...body.messages, { role: 'assistant', content: text }] });
+    options.onVerdict?.(verdict);
+    if (!withholds(verdict)) return new Response(verdict.redacted ?? text, { status, statusText, headers });
+    if (options.withheld === 'error') throw new BlockedError(verdict);
+    return Response.json(completionInstead(verdict, body['model']));
+}

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Guard } from 'brightline';
+import { guardOpenAI } from 'brightline/openai';
+import OpenAI from 'openai';
+import { cut, HOUSE, randoms } from './helpers.mjs';
+
+const house = join(mkdtempSync(join(tmpdir(), 'brightline-')), 'house.md');
+writeFileSync(house, HOUSE);
+const guard = new Guard({ policy: house, models: false });
+const MESSAGE = 'That stays with the cook.';
+
+/** A client whose requests are answered here. */
+function client(reply, options) {
+    const sent = [];
+    const fetch = async (_url, { body }) => {
+        sent.push(JSON.parse(body));
+        if (!sent.at(-1).stream) return Response.json(reply);
+        const events = reply.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join('') + 'data: [DONE]\n\n';
+        return new Response(events, { headers: { 'content-type': 'text/event-stream' } });
+    };
+    const plain = new OpenAI({ apiKey: 'none', baseURL: 'http://model.invalid/v1', fetch, maxRetries: 0 });
+    return { client: guardOpenAI(plain, guard, options), sent };
+}
+
+const completion = (...messages) => ({
+    id: 'c',
+    object: 'chat.completion',
+    created: 1,
+    model: 'm',
+    choices: messages.map((message, index) => ({
+        index,
+        message: { role: 'assistant', content: null, ...message },
+        finish_reason: 'stop',
+        logprobs: null,
+    })),
+});
+const chunk = (delta, finish_reason = null, index = 0) => ({
+    id: 'c',
+    object: 'chat.completion.chunk',
+    created: 1,
+    model: 'm',
+    choices: [{ index, delta, finish_reason }],
+});
+const ask = (content) => ({ model: 'm', messages: [{ role: 'user', content }] });
+
+async function stream({ client }, body) {
+    const seen = { text: '', finish: undefined, calls: [], chunks: 0 };
+    for await (const chunk of await client.chat.completions.create({ ...body, stream: true })) {
+        seen.chunks += 1;
+        for (const { delta, finish_reason } of chunk.choices) {
+            seen.text += delta.content ?? '';
+            seen.finish = finish_reason ?? seen.finish;
+            seen.calls.push(...(delta.tool_calls ?? []));
+        }
+    }
+    return seen;
+}
+
+test('a request is withheld or redacted before it is sent', async () => {
+    const one = client(completion({ content: 'never' }));
+    const refused = await one.client.chat.completions.create(ask('the secret sauce recipe'));
+    assert.equal(refused.choices[0].message.content, MESSAGE);
+    assert.equal(refused.choices[0].finish_reason, 'content_filter');
+    assert.equal((await stream(one, ask('the secret sauce recipe'))).text, MESSAGE);
+    assert.equal(one.sent.length, 0);
+    const two = client(completion({ content: 'ok' }));
+    await two.client.chat.completions.create(ask('I am ann@example.com'));
+    await two.client.chat.completions.create(ask([{ type: 'text', text: 'I am ann@example.com' }]));
+    assert.equal(two.sent[0].messages[0].content, 'I am [email]');
+    assert.equal(two.sent[1].messages[0].content[0].text, 'I am [email]');
+});
+
+test('each choice is redacted or withheld', async () => {
+    const call = { id: '1', type: 'function', function: { name: 'send', arguments: '{"to":"ann@example.com"}' } };
+    const given = completion({ content: 'to ann@example.com' }, { content: 'the secret sauce recipe' }, { tool_calls: [call] });
+    const { choices } = await client(given).client.chat.completions.create({ ...ask('hi'), n: 3 });
+    assert.equal(choices[0].message.content, 'to [email]');
+    assert.equal(choices[1].message.content, MESSAGE);
+    assert.equal(choices[2].message.tool_calls[0].function.arguments, '{"to":"[email]"}');
+    const { client: strict } = client(given, { withheld: 'error' });
+    await assert.rejects(strict.chat.completions.create(ask('hi')), { code: 'BL_BLOCKED' });
+});
+
+test('a streamed answer is redacted while it arrives', async () => {
+    const verdicts = [];
+    const text = 'Write to ann@example.com, Bob.';
+    const deltas = cut(text, randoms(2), 4).map((content) => chunk({ content }));
+    const given = client([chunk({ role: 'assistant' }), ...deltas, chunk({}, 'stop')], { onVerdict: (it) => verdicts.push(it.action) });
+    const seen = await stream(given, ask('hi'));
+    assert.equal(seen.text, 'Write to [email], Bob.');
+    assert.equal(seen.finish, 'stop');
+    assert.deepEqual(verdicts, ['allow', 'redact']);
+});
+
+test('a streamed answer that is withheld ends with the message', async () => {
+    const deltas = cut('Sure: the secret sauce recipe is this and that.', randoms(2), 4).map((content) => chunk({ content }));
+    const given = [...deltas, chunk({ content: 'never' }), chunk({}, 'stop')];
+    const seen = await stream(client(given), ask('hi'));
+    assert.ok(!/recipe|never/.test(seen.text), seen.text);
+    assert.ok(seen.text.endsWith(MESSAGE), seen.text);
+    assert.equal(seen.finish, 'content_filter');
+    await assert.rejects(stream(client(given, { withheld: 'error' }), ask('hi')), { code: 'BL_BLOCKED' });
+});
+
+test('streamed tool calls come in one piece', async () => {
+    const args = (text) => chunk({ tool_calls: [{ index: 0, function: { arguments: text } }] });
+    const head = chunk({ tool_calls: [{ index: 0, id: 'c1', type: 'function', function: { name: 'send', arguments: '' } }] });
+    const good = [head, ...cut('{"to":"ann@example.com"}', randoms(1), 4).map(args), chunk({}, 'tool_calls')];
+    assert.deepEqual((await stream(client(good), ask('hi'))).calls, [
+        { index: 0, id: 'c1', type: 'function', function: { name: 'send', arguments: '{"to":"[email]"}' } },
+    ]);
+    const none = [head, chunk({}, 'tool_calls')];
+    assert.deepEqual((await stream(client(none), ask('hi'))).calls, [
+        { index: 0, id: 'c1', type: 'function', function: { name: 'send', arguments: '' } },
+    ]);
+    const bad = [head, args('{"what":"the secret sauce recipe"}'), chunk({}, 'tool_calls')];
+    const seen = await stream(client(bad), ask('hi'));
+    assert.deepEqual(seen.calls, []);
+    assert.equal(seen.text, MESSAGE);
+});
+
+test('logprobs and an end without a finish reason pass on nothing of what is held back', async () => {
+    const given = chunk({ content: 'the secret sauce' });
+    given.choices[0].logprobs = { content: [{ token: 'the secret sauce', logprob: 0, top_logprobs: [] }] };
+    let shown = '';
+    const { client: guarded } = client([given, chunk({ content: ' recipe' })]);
+    for await (const it of await guarded.chat.completions.create({ ...ask('hi'), stream: true })) shown += JSON.stringify(it);
+    assert.ok(!shown.includes('secret sauce'), shown);
+    assert.ok(shown.includes(MESSAGE), shown);
+});
+
+test('a caller that stops reading ends the stream', async () => {
+    const { client: guarded } = client([chunk({ content: 'one two ' }), chunk({ content: 'three' }), chunk({}, 'stop')]);
+    const answer = await guarded.chat.completions.create({ ...ask('hi'), stream: true });
+    for await (const _ of answer) break;
+    assert.ok(answer.controller.signal.aborted);
+});
