@@ -23,10 +23,9 @@ test:
 	$(CARGO) test --locked -p brightline-http --features otel --test ops_otel
 	tests/backends.sh
 	tests/gateway/run.sh
-
+	bindings/python/run-tests.sh
 	bindings/node/run-tests.sh
 	tests/fuzz/run.sh --seconds 5
-	bindings/python/run-tests.sh
 
 ## What must be clean besides.
 lint:
