@@ -116,15 +116,17 @@ impl Guard {
         threads: Option<usize>,
         return_errors: bool,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let mut records = Vec::with_capacity(inputs.len().unwrap_or(0));
-        for (index, input) in inputs.try_iter()?.enumerate() {
-            match record::json(&input?, &Fields(Default::default())) {
-                Ok(json) => records.push(Ok(json)),
-                Err(Problem::Value(error)) if return_errors => records.push(Err(error)),
-                Err(problem) => return Err(problem.raise(py, Some(index))),
+        let records = inputs.try_iter()?.enumerate().map(|(index, input)| {
+            let json =
+                input.map_err(Problem::Raised).and_then(|input| record::json(&input, &Fields::default()));
+            match json {
+                Ok(json) => Ok(Ok(json)),
+                Err(Problem::Value(error)) if return_errors => Ok(Err(error)),
+                Err(problem) => Err((index, problem)),
             }
-        }
-        let judged = py.detach(|| batch::judge_all(&self.guard, records, threads, self.keep_text));
+        });
+        let judged = batch::judge_all(py, &self.guard, records, threads, self.keep_text)
+            .map_err(|(index, problem)| problem.raise(py, Some(index)))?;
         let mut out = Vec::with_capacity(judged.len());
         for (index, result) in judged.into_iter().enumerate() {
             out.push(match result {

@@ -12,6 +12,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 const MAX_DEPTH: usize = 100;
 
 /// What a caller may say about a record beside its messages.
+#[derive(Default)]
 pub(crate) struct Fields<'a, 'py>(pub [(&'static str, Option<&'a Bound<'py, PyAny>>); 6]);
 
 /// What cannot be written.
