@@ -58,11 +58,18 @@ export function guardHandler<A extends unknown[]>(
     };
 }
 
-function refused(status: number, { code, message, path }: BrightlineError, clauses?: string[]): Response {
+/** @internal */
+export function refused(status: number, { code, message, path }: BrightlineError, clauses?: string[]): Response {
     return Response.json({ error: { code, message, path, clauses } }, { status });
 }
 
-async function judgeResponse(guard: Guard, body: ChatBody, response: Response, options: ChatOptions): Promise<Response> {
+/** The response with what may be shown. @internal */
+export async function judgeResponse(
+    guard: Guard,
+    body: ChatBody,
+    response: Response,
+    options: ChatOptions,
+): Promise<Response> {
     if (!response.body) return response;
     const type = response.headers.get('content-type') ?? '';
     if (type.startsWith('text/event-stream')) {
