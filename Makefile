@@ -54,6 +54,7 @@ bench-python:
 
 ## What a call from Node costs, next to Rust on the same messages.
 bench-node:
+	$(CARGO) build --release --locked -p brightline-cli
 	bindings/node/run-tests.sh --pack
 	node benches/bindings.mjs
 

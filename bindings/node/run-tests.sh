@@ -29,7 +29,7 @@ if ! cmp -s "$here/package-lock.json" "$work/installed-lock.json"; then
     cp "$here/package-lock.json" "$work/installed-lock.json"
 fi
 
-(cd "$root" && cargo build --release --locked --quiet -p brightline-node -p brightline-cli)
+(cd "$root" && cargo build --release --locked --quiet -p brightline-node)
 package=$work/package
 rm -rf "$package"
 mkdir -p "$package/native" "$package/models"
@@ -65,7 +65,8 @@ npm install --silent --no-audit --no-fund --offline --no-package-lock --no-save 
 cp -r "$here/test" "$here/examples" "$here/README.md" "$installed"
 mkdir docs
 cp "$root/docs/node.md" docs
-export BRIGHTLINE_ROOT=$root BRIGHTLINE_COMMAND=$target/release/brightline
+(cd "$root" && cargo build --locked --quiet -p brightline-cli)
+export BRIGHTLINE_ROOT=$root BRIGHTLINE_COMMAND=$target/debug/brightline
 unset BRIGHTLINE_MODELS
 node --test --test-reporter=dot test/*.test.*js
 "$work/node_modules/.bin/tsc" -p test/tsconfig.json
