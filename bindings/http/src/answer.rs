@@ -92,20 +92,25 @@ async fn judge_answers(
     let bytes = answers.iter().map(|answer| crate::conversation::len(&answer.message)).sum();
     let mut input = asked.input;
     let worker = exchange.clone();
-    let judged = exchange.work(bytes, move || {
-        let several = answers.len() > 1;
-        let target = input.messages.len();
-        answers
-            .into_iter()
-            .map(|Answer { message, at, choice }| {
+    let several = answers.len() > 1;
+    let target = input.messages.len();
+    let (mut answers, mut open, mut verdicts) = (answers.into_iter(), None, Vec::new());
+    let judged = exchange.checks(bytes, move |pace| {
+        loop {
+            if let Some(Answer { message, at, choice }) = open.is_none().then(|| answers.next()).flatten() {
                 input.messages.truncate(target);
                 input.messages.push(message);
-                let verdict = worker.check_now(&mut input, target, several.then_some(choice))?;
-                Ok((at, verdict))
-            })
-            .collect::<Result<Vec<_>, Failure>>()
+                open = Some((at, several.then_some(choice)));
+            }
+            let Some((at, choice)) = open else { return Ok(Some(std::mem::take(&mut verdicts))) };
+            let Some(verdict) = worker.check_now(&mut input, target, choice, pace)? else {
+                return Ok(None);
+            };
+            verdicts.push((at, verdict));
+            open = None;
+        }
     });
-    let verdicts = match judged.await.and_then(|verdicts| verdicts) {
+    let verdicts = match judged.await {
         Ok(verdicts) => verdicts,
         Err(Failure::Overloaded | Failure::NotJudged) if exchange.config().on_error == OnError::Allow => {
             seen.unjudged = true;

@@ -1,4 +1,4 @@
-//! Asking the guard: on the spot where that takes microseconds, on a core of its own where a model may read.
+//! Asking the guard: on the spot where that takes microseconds, on a core of its own where the full model reads.
 
 use crate::config::Config;
 use crate::conversation;
@@ -7,6 +7,7 @@ use crate::ops::audit::Receipt;
 use crate::ops::live::{Live, Loaded};
 use crate::ops::telemetry::trace::Trace;
 use crate::ops::{Decision, Ended, Observer};
+use brightline::engine::CheckError;
 use brightline::{Action, Input, Verdict};
 use http::HeaderMap;
 use parking_lot::Mutex;
@@ -27,8 +28,19 @@ pub(crate) struct Judge {
     count: AtomicU64,
 }
 
-/// A text up to this long is judged on the spot where no model is loaded: it takes less than handing it over.
+/// A text up to this long is judged on the spot: it takes less than handing it over.
 const ON_THE_SPOT: usize = 32 << 10;
+/// The same where models are loaded: the screen reads it besides.
+const SCREENED_ON_THE_SPOT: usize = 4 << 10;
+
+/// How a check may run.
+#[derive(Clone, Copy)]
+pub(crate) enum Pace {
+    /// On the thread that serves: it gives up where the full model would have to read.
+    Quick,
+    /// On a core of its own.
+    Full,
+}
 
 impl Judge {
     pub(crate) fn new(live: Arc<Live>, observer: Arc<Observer>, config: Config) -> Self {
@@ -118,9 +130,31 @@ impl Exchange {
         } else {
             self.queue(work).await
         };
+        self.worked(started, result).await
+    }
+
+    /// Runs checks on the spot, as far as that takes microseconds. Where they give `None`, they go on from there on a core
+    /// of their own.
+    pub(crate) async fn checks<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        mut checks: impl FnMut(Pace) -> Result<Option<T>, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let started = Instant::now();
+        let screened = self.loaded.guard.models().is_some();
+        let quick = bytes <= if screened { SCREENED_ON_THE_SPOT } else { ON_THE_SPOT };
+        let mut result = if quick { checks(Pace::Quick) } else { Ok(None) };
+        if let Ok(None) = result {
+            result = self.queue(move || checks(Pace::Full)).await.and_then(|result| result);
+        }
+        let result = result.and_then(|done| done.ok_or(Failure::NotJudged));
+        self.worked(started, result).await
+    }
+
+    /// Notes the time, and waits for what is written down: where a log of decisions is required, nothing goes on before.
+    async fn worked<T>(&self, started: Instant, result: Result<T, Failure>) -> Result<T, Failure> {
         let spent = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.judging.fetch_add(spent, Ordering::Relaxed);
-        // Where a log of decisions is required, nothing goes on before it is written.
         let receipts = std::mem::take(&mut *self.receipts.lock());
         for receipt in receipts {
             receipt.settled().await.map_err(|_| Failure::NotRecorded)?;
@@ -178,32 +212,45 @@ impl Exchange {
     ) -> Result<(Input<'static>, Vec<(usize, Verdict)>), Failure> {
         let bytes = targets.iter().filter_map(|at| input.messages.get(*at)).map(conversation::len).sum();
         let exchange = self.clone();
-        self.work(bytes, move || {
-            let mut verdicts = Vec::new();
-            for target in targets {
-                let verdict = exchange.check_now(&mut input, target, None)?;
+        let mut verdicts = Vec::new();
+        self.checks(bytes, move |pace| {
+            while let Some(&target) = targets.get(verdicts.len()) {
+                let Some(verdict) = exchange.check_now(&mut input, target, None, pace)? else {
+                    return Ok(None);
+                };
                 let refused = Outcome::of(verdict.action) == Outcome::Refuse;
                 verdicts.push((target, verdict));
                 if refused {
                     break;
                 }
             }
-            Ok((input, verdicts))
+            Ok(Some((std::mem::take(&mut input), std::mem::take(&mut verdicts))))
         })
-        .await?
+        .await
     }
 
-    /// Judges one message on this thread.
+    /// Judges one message on this thread; `None` where that would take longer than its pace allows.
     pub(crate) fn check_now(
         &self,
         input: &mut Input<'_>,
         target: usize,
         choice: Option<u32>,
-    ) -> Result<Verdict, Failure> {
+        pace: Pace,
+    ) -> Result<Option<Verdict>, Failure> {
         input.target = Some(target);
-        let verdict = self.loaded.guard.check(input).map_err(|_| Failure::NotJudged)?;
-        self.decided(Some(input), &verdict, choice);
+        let verdict = self.paced(input, pace).map_err(|_| Failure::NotJudged)?;
+        if let Some(verdict) = &verdict {
+            self.decided(Some(input), verdict, choice);
+        }
         Ok(verdict)
+    }
+
+    /// The guard's verdict; `None` where it would take longer than its pace allows.
+    pub(crate) fn paced(&self, input: &Input<'_>, pace: Pace) -> Result<Option<Verdict>, CheckError> {
+        match pace {
+            Pace::Quick => self.loaded.guard.try_check(input),
+            Pace::Full => self.loaded.guard.check(input).map(Some),
+        }
     }
 
     /// Who is told of decisions.

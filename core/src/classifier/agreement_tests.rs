@@ -28,7 +28,7 @@ fn read(models: &Models, text: &str) -> Vec<[f32; COUNT]> {
     let windows: Vec<usize> = (0..encoded.starts.len()).collect();
     let mut out = Vec::new();
     inner
-        .read(&encoded, &windows, &mut Batch::default(), None, &mut |_, logits, _| {
+        .read(&encoded, &windows, &mut cascade::FullScratch::default(), None, &mut |_, logits, _| {
             out.push(inner.calibration.full(logits));
         })
         .unwrap();

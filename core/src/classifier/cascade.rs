@@ -57,10 +57,33 @@ type EachWindow<'a> = &'a mut dyn FnMut(usize, &[f32], &[f32]);
 pub(crate) struct ModelScratch {
     pub encoded: Encoded,
     screen: ScreenScratch,
-    batch: Batch,
+    full: FullScratch,
     /// The windows that the full model has to read, and what the screen made of each.
     open: Vec<usize>,
     screened: Vec<[f32; COUNT]>,
+}
+
+/// What running the full model needs, and whether it may run.
+#[derive(Debug, Default)]
+pub(crate) struct FullScratch {
+    batch: Batch,
+    /// Only the screen may read.
+    kept_out: bool,
+    /// The full model was kept out where it was needed.
+    missed: bool,
+}
+
+impl ModelScratch {
+    /// Keeps the full model out of what is scored from here on.
+    pub(crate) fn keep_full_out(&mut self) {
+        (self.full.kept_out, self.full.missed) = (true, false);
+    }
+
+    /// Lets the full model in again; whether it was needed meanwhile.
+    pub(crate) fn let_full_in(&mut self) -> bool {
+        self.full.kept_out = false;
+        std::mem::take(&mut self.full.missed)
+    }
 }
 
 impl TextScores {
@@ -119,7 +142,7 @@ impl Models {
         likes.clear();
         likes.resize(heads.len(), Likeness::default());
         inner.encoder.encode(passage, &mut scratch.encoded).map_err(|_| ScoreError::Failed)?;
-        let ModelScratch { encoded, screen, batch, open, screened } = scratch;
+        let ModelScratch { encoded, screen, full, open, screened } = scratch;
         let mut scores = TextScores { tokens: small(encoded.body.len()), ..TextScores::default() };
         if encoded.body.is_empty() {
             return Ok(scores);
@@ -143,7 +166,7 @@ impl Models {
             scores.tiers = scores.tiers.union(Tiers::FULL);
         }
         let mut screened = screened.iter();
-        inner.read(encoded, open, batch, deadline, &mut |window, logits, embedding| {
+        inner.read(encoded, open, full, deadline, &mut |window, logits, embedding| {
             let screen = screened.next().unwrap_or(&[0.5; COUNT]);
             scores.merge(window, &inner.calibration.both(logits, screen));
             compare(heads, embedding, window, likes);
@@ -162,7 +185,7 @@ impl Models {
     ) -> Result<(), ScoreError> {
         let inner = &*self.0;
         inner.encoder.encode(passage, &mut scratch.encoded).map_err(|_| ScoreError::Failed)?;
-        let ModelScratch { encoded, screen, batch, open, .. } = scratch;
+        let ModelScratch { encoded, screen, full, open, .. } = scratch;
         if encoded.body.is_empty() {
             return Ok(());
         }
@@ -174,7 +197,7 @@ impl Models {
                 open.push(window);
             }
         }
-        inner.read(encoded, open, batch, deadline, &mut |window, _, embedding| {
+        inner.read(encoded, open, full, deadline, &mut |window, _, embedding| {
             compare(heads, embedding, window, likes);
         })
     }
@@ -187,14 +210,14 @@ impl Models {
     ) -> Result<Vec<f32>, ScoreError> {
         let inner = &*self.0;
         inner.encoder.encode(passage, &mut scratch.encoded).map_err(|_| ScoreError::Failed)?;
-        let ModelScratch { encoded, batch, open, .. } = scratch;
+        let ModelScratch { encoded, full, open, .. } = scratch;
         if encoded.body.is_empty() {
             return Ok(Vec::new());
         }
         open.clear();
         open.extend(0..encoded.starts.len());
         let mut sum = vec![0.0f32; inner.dimensions];
-        inner.read(encoded, open, batch, None, &mut |_, _, embedding| {
+        inner.read(encoded, open, full, None, &mut |_, _, embedding| {
             sum.iter_mut().zip(embedding).for_each(|(sum, x)| *sum += x);
         })?;
         let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
@@ -252,10 +275,15 @@ impl Inner {
         &self,
         encoded: &Encoded,
         windows: &[usize],
-        batch: &mut Batch,
+        full: &mut FullScratch,
         deadline: Option<Instant>,
         each: EachWindow<'_>,
     ) -> Result<(), ScoreError> {
+        if full.kept_out && !windows.is_empty() {
+            full.missed = true;
+            return Err(ScoreError::Late);
+        }
+        let batch = &mut full.batch;
         for windows in windows.chunks(BATCH) {
             check(deadline)?;
             self.fill(encoded, windows, batch);

@@ -164,6 +164,16 @@ impl Scores {
         self.unverified = None;
     }
 
+    /// Keeps the full model out of the next check.
+    pub(crate) fn keep_full_out(&mut self) {
+        self.scratch.keep_full_out();
+    }
+
+    /// Lets the full model in again; whether the check needed it.
+    pub(crate) fn let_full_in(&mut self) -> bool {
+        self.scratch.let_full_in()
+    }
+
     /// Forgets the judged text: another field follows.
     pub(crate) fn next_field(&mut self) {
         if let Some(judged) = self.known.get_mut(Slot::Judged as usize) {

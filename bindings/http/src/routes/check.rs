@@ -3,7 +3,7 @@
 use super::serve;
 use crate::failure::Failure;
 use crate::json::Json;
-use crate::judge::{Exchange, Judge};
+use crate::judge::{Exchange, Judge, Pace};
 use axum::body::Body;
 use axum::extract::State;
 use brightline::wire::{self, WireError};
@@ -20,9 +20,13 @@ pub(crate) async fn one(State(judge): State<Arc<Judge>>, request: Request<Body>)
     serve(judge, "/v1/check", request, async |exchange, body| {
         let worker = exchange.clone();
         exchange
-            .work(body.len(), move || verdict(&worker, &body))
-            .await?
-            .map_err(|(_, error)| Failure::InvalidRequest { path: error.path, message: error.message })
+            .checks(body.len(), move |pace| {
+                verdict(&worker, &body, pace).map_err(|(_, error)| Failure::InvalidRequest {
+                    path: error.path,
+                    message: error.message,
+                })
+            })
+            .await
     })
     .await
 }
@@ -42,17 +46,19 @@ pub(crate) async fn batch(State(judge): State<Arc<Judge>>, request: Request<Body
         let verdicts: Vec<Value> = exchange
             .work(body.len(), move || {
                 let judged = records.iter().enumerate().map(|(at, record)| {
-                    verdict(&worker, record.get().as_bytes()).unwrap_or_else(|(id, error)| {
-                        let mut about = json!({"message": error.message});
-                        if !error.path.is_empty() {
-                            about.put("path", error.path);
-                        }
-                        let mut json = json!({"record": at, "error": about});
-                        if let Some(id) = id {
-                            json.put("id", id);
-                        }
-                        json
-                    })
+                    verdict(&worker, record.get().as_bytes(), Pace::Full)
+                        .map(Option::unwrap_or_default)
+                        .unwrap_or_else(|(id, error)| {
+                            let mut about = json!({"message": error.message});
+                            if !error.path.is_empty() {
+                                about.put("path", error.path);
+                            }
+                            let mut json = json!({"record": at, "error": about});
+                            if let Some(id) = id {
+                                json.put("id", id);
+                            }
+                            json
+                        })
                 });
                 judged.collect()
             })
@@ -62,13 +68,19 @@ pub(crate) async fn batch(State(judge): State<Arc<Judge>>, request: Request<Body
     .await
 }
 
-/// The verdict on one record.
-fn verdict(exchange: &Exchange, record: &[u8]) -> Result<Value, (Option<String>, WireError)> {
+/// The verdict on one record; `None` where it would take longer than its pace allows.
+fn verdict(
+    exchange: &Exchange,
+    record: &[u8],
+    pace: Pace,
+) -> Result<Option<Value>, (Option<String>, WireError)> {
     let input = wire::parse(record).map_err(|error| (wire::id(record), error))?;
-    let verdict = exchange.loaded.guard.check(&input).map_err(|error| {
+    let verdict = exchange.paced(&input, pace).map_err(|error| {
         let error = WireError { path: "settings".to_string(), message: error.to_string() };
         (input.id.as_ref().map(|id| id.to_string()), error)
     })?;
-    exchange.decided(Some(&input), &verdict, None);
-    Ok(serde_json::to_value(&verdict).unwrap_or_default())
+    Ok(verdict.map(|verdict| {
+        exchange.decided(Some(&input), &verdict, None);
+        serde_json::to_value(&verdict).unwrap_or_default()
+    }))
 }

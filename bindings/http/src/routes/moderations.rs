@@ -2,7 +2,7 @@
 
 use super::serve;
 use crate::failure::Failure;
-use crate::judge::{Exchange, Judge};
+use crate::judge::{Exchange, Judge, Pace};
 use axum::body::Body;
 use axum::extract::State;
 use brightline::message::{Message, Part, Role, Surface};
@@ -105,7 +105,7 @@ fn result(exchange: &Exchange, parts: Vec<Part<'static>>) -> Result<Value, Failu
         _ => None,
     };
     let mut input = Input { messages: vec![Message { role: Role::User, parts }], ..Input::default() };
-    let verdict = exchange.check_now(&mut input, 0, None)?;
+    let verdict = exchange.check_now(&mut input, 0, None, Pace::Full)?.ok_or(Failure::NotJudged)?;
     let (mut categories, mut scores, mut applied) = (Map::new(), Map::new(), Map::new());
     for (name, labels) in CATEGORIES {
         let (mut score, mut holds) = (0.0_f64, false);

@@ -15,5 +15,6 @@ mod corpus;
 mod endpoints;
 mod faults;
 mod json;
+mod models;
 mod streams;
 mod support;

@@ -184,13 +184,24 @@ impl Guard {
     pub fn check(&self, input: &Input<'_>) -> Result<Verdict, CheckError> {
         let started = Instant::now();
         let (at, message) = judged(input)?;
-        Ok(self.timed(input, at, message, started))
+        let verdict = self.0.with_scratch(|scratch| self.0.check(input, at, message, scratch));
+        Ok(timed(verdict, started))
     }
 
-    fn timed(&self, input: &Input<'_>, at: usize, message: &Message<'_>, started: Instant) -> Verdict {
-        let mut verdict = self.0.with_scratch(|scratch| self.0.check(input, at, message, scratch));
-        verdict.elapsed_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        verdict
+    /// Judges one message where that takes microseconds: `None` if the full model would have to read it. A server judges
+    /// most messages so on the thread that serves, and hands the others to [`Guard::check`] on another one.
+    ///
+    /// # Errors
+    /// As [`Guard::check`].
+    pub fn try_check(&self, input: &Input<'_>) -> Result<Option<Verdict>, CheckError> {
+        let started = Instant::now();
+        let (at, message) = judged(input)?;
+        let verdict = self.0.with_scratch(|scratch| {
+            scratch.scans.scores.keep_full_out();
+            let verdict = self.0.check(input, at, message, scratch);
+            (!scratch.scans.scores.let_full_in()).then_some(verdict)
+        });
+        Ok(verdict.map(|verdict| timed(verdict, started)))
     }
 
     /// What the models make of each text of a message, with the surface it was scored as: the scores that conditions on
@@ -232,6 +243,11 @@ impl Guard {
         });
         best
     }
+}
+
+fn timed(mut verdict: Verdict, started: Instant) -> Verdict {
+    verdict.elapsed_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    verdict
 }
 
 /// The message to judge, of an input that may be judged.
