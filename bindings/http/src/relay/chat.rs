@@ -1,7 +1,7 @@
 //! A stream of chat completion chunks.
 
-use super::{FORM, Protocol, Setup, error_event, parsed};
-use crate::api::{self, Api, chat};
+use super::{FORM, Protocol, Setup, parsed};
+use crate::api::{self, chat};
 use crate::failure::Failure;
 use crate::fields::withhold;
 use crate::flow::{Flow, Run};
@@ -17,7 +17,6 @@ pub(super) struct Chunks {
     /// The fields that every chunk repeats.
     envelope: Map<String, Value>,
     withheld: Vec<String>,
-    done: bool,
 }
 
 struct Choice {
@@ -42,7 +41,7 @@ struct Call {
 
 impl Chunks {
     pub(super) fn new(setup: Setup) -> Self {
-        Self { setup, choices: BTreeMap::new(), envelope: Map::new(), withheld: Vec::new(), done: false }
+        Self { setup, choices: BTreeMap::new(), envelope: Map::new(), withheld: Vec::new() }
     }
 
     fn chunk(&self, out: &mut Vec<u8>, choices: Value, extra: Option<(&str, Value)>) {
@@ -93,7 +92,6 @@ impl Chunks {
             self.end_choice(out, index, "stop".into());
         }
         sse::write(out, None, "[DONE]");
-        self.done = true;
     }
 
     fn take(&mut self, out: &mut Vec<u8>, choice: &mut Map<String, Value>) -> Result<(), Failure> {
@@ -130,10 +128,10 @@ impl Chunks {
 const MAX_CHOICES: u64 = 1024;
 
 impl Protocol for Chunks {
-    fn event(&mut self, event: Event, out: &mut Vec<u8>) -> Result<(), Failure> {
+    fn event(&mut self, event: Event, out: &mut Vec<u8>) -> Result<bool, Failure> {
         if event.data.trim() == "[DONE]" {
             self.finish(out);
-            return Ok(());
+            return Ok(true);
         }
         let mut json = parsed(&event)?;
         let fields = json.as_object_mut().ok_or(FORM)?;
@@ -156,13 +154,13 @@ impl Protocol for Chunks {
         }
         // What the upstream would still say is not worth waiting for.
         let refused = |choice: &Choice| choice.flow.refused().is_some();
-        if !self.choices.is_empty()
+        let over = !self.choices.is_empty()
             && self.choices.len() as u64 >= self.setup.choices
-            && self.choices.values().all(refused)
-        {
+            && self.choices.values().all(refused);
+        if over {
             self.finish(out);
         }
-        Ok(())
+        Ok(over)
     }
 
     fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
@@ -171,15 +169,6 @@ impl Protocol for Chunks {
         }
         self.finish(out);
         Ok(())
-    }
-
-    fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>) {
-        error_event(Api::Chat, failure, out);
-        self.done = true;
-    }
-
-    fn is_done(&self) -> bool {
-        self.done
     }
 }
 

@@ -1,10 +1,11 @@
 //! A stream of Anthropic's events.
 
-use super::{FORM, Protocol, Setup, error_event, parsed};
-use crate::api::{self, Api, messages};
+use super::voice::Voice;
+use super::{FORM, Protocol, Setup, parsed};
+use crate::api::{self, messages};
 use crate::failure::Failure;
 use crate::fields::{holds_text, withhold};
-use crate::flow::{Chain, Flow, Run, Shown};
+use crate::flow::Shown;
 use crate::json::Json;
 use crate::sse::{self, Event};
 use brightline::Channel;
@@ -14,20 +15,15 @@ use std::collections::{HashMap, VecDeque};
 /// Events of one message. Blocks are told one after the other, each to its end before the next begins.
 pub(super) struct Events {
     setup: Setup,
-    flow: Flow,
+    voice: Voice,
     /// Blocks and other events that wait for a block before them.
     queue: VecDeque<Waiting>,
-    /// The blocks of text, or of reasoning, that are judged together.
-    chain: Option<(Chain, Channel)>,
-    /// The tool call that is being told.
-    call: Option<(Run, usize)>,
     /// Blocks by the upstream's index.
     known: HashMap<u64, usize>,
     blocks: usize,
     /// Blocks told to the client so far.
     told: u64,
     withheld: Vec<String>,
-    done: bool,
 }
 
 enum Waiting {
@@ -52,16 +48,13 @@ struct Block {
 impl Events {
     pub(super) fn new(setup: Setup) -> Self {
         Self {
-            flow: setup.flow(),
+            voice: Voice::new(setup.flow()),
             setup,
             queue: VecDeque::new(),
-            chain: None,
-            call: None,
             known: HashMap::new(),
             blocks: 0,
             told: 0,
             withheld: Vec::new(),
-            done: false,
         }
     }
 
@@ -82,11 +75,9 @@ impl Events {
         }
     }
 
-    fn end_chain(&mut self) {
-        if let Some((chain, _)) = self.chain.take() {
-            let shown = chain.close(&mut self.flow);
-            self.show(shown);
-        }
+    fn close(&mut self) {
+        let shown = self.voice.close();
+        self.show(shown);
     }
 
     fn start(&mut self, json: Value) -> Result<(), Failure> {
@@ -111,21 +102,21 @@ impl Events {
             delta,
         };
         let Some(channel) = channel else {
-            self.end_chain();
+            self.close();
             let call = kind.ends_with("tool_use");
             let Some(parts) = messages::read(&mut content, 0, &mut self.withheld) else { return Ok(()) };
             if call {
                 let text = |key: &str| content.get(key).and_then(Value::as_str).unwrap_or_default();
-                let mut run = self.flow.open_call(text("id"), text("name"))?;
+                self.voice.call(text("id"), text("name"), number)?;
                 // Arguments that come whole are told like those that come in pieces.
                 let whole = content.pull("input");
                 content.put("input", json!({}));
                 if whole.as_object().is_some_and(|input| !input.is_empty()) {
-                    block.ready = self.flow.push(&mut run, &whole.to_string());
+                    let shown = self.voice.push(number, &whole.to_string())?;
+                    block.ready.extend(shown.into_iter().map(|shown| shown.text));
                 }
-                self.call = Some((run, number));
             } else {
-                self.flow.whole(parts)?;
+                self.voice.flow.whole(parts)?;
                 block.last = true;
             }
             block.start = content;
@@ -142,28 +133,18 @@ impl Events {
         block.start = content;
         self.known.insert(index, number);
         self.queue.push_back(Waiting::Block(block));
-        match &mut self.chain {
-            Some((chain, same)) if *same == channel => {
-                let shown = chain.next(&mut self.flow, number);
-                self.show(shown);
-            }
-            _ => {
-                self.end_chain();
-                self.chain = Some((Chain::new(self.flow.open(channel)?, number), channel));
-            }
-        }
-        self.text(number, &first);
-        Ok(())
+        let shown = self.voice.text(channel, number)?;
+        self.show(shown);
+        self.text(number, &first)
     }
 
-    fn text(&mut self, number: usize, text: &str) {
+    fn text(&mut self, number: usize, text: &str) -> Result<(), Failure> {
         if let Some(block) = self.block(number) {
             block.bytes.0 += text.len();
         }
-        if let Some((chain, _)) = &mut self.chain {
-            let shown = chain.push(&mut self.flow, text);
-            self.show(shown);
-        }
+        let shown = self.voice.push(number, text)?;
+        self.show(shown);
+        Ok(())
     }
 
     fn delta(&mut self, json: &mut Value) -> Result<(), Failure> {
@@ -173,27 +154,20 @@ impl Events {
         let delta = json.get_mut("delta").and_then(Value::as_object_mut).ok_or(FORM)?;
         let kind = delta.get("type").and_then(Value::as_str).ok_or(FORM)?.to_string();
         let text = |key: &str| delta.get(key).and_then(Value::as_str).ok_or(FORM).map(str::to_string);
-        let of = self.block(number).map(|block| block.delta.0);
+        let of = self.block(number).map(|block| block.delta);
         match kind.as_str() {
-            "text_delta" | "thinking_delta" if of == Some(kind.as_str()) => {
-                let text = text(if kind == "text_delta" { "text" } else { "thinking" })?;
-                self.text(number, &text);
+            "text_delta" | "thinking_delta" | "input_json_delta" => {
+                let (_, field) = of.filter(|of| of.0 == kind).ok_or(FORM)?;
+                let text = text(field)?;
+                self.text(number, &text)?;
             }
-            "input_json_delta" => {
-                let text = text("partial_json")?;
-                if let Some((run, at)) = &mut self.call {
-                    let (shown, block) = (self.flow.push(run, &text), *at);
-                    self.show(vec![Shown { block, text: shown, last: false }]);
-                }
-            }
-            "text_delta" | "thinking_delta" => return Err(FORM),
             "signature_delta" => {
                 let signature = json.pull("delta");
                 self.after(number, signature);
             }
             "citations_delta" => {
                 let citation = json.pull("delta");
-                if self.flow.words(citation.at("citation"))? {
+                if self.voice.flow.words(citation.at("citation"))? {
                     self.after(number, citation);
                 }
             }
@@ -220,15 +194,13 @@ impl Events {
     fn stop(&mut self, json: &Value) {
         let index = json.get("index").and_then(Value::as_u64);
         let number = index.and_then(|index| self.known.get(&index).copied());
-        if let Some((mut run, block)) = self.call.take_if(|(_, at)| Some(*at) == number) {
-            let text = self.flow.close(&mut run);
-            self.show(vec![Shown { block, text, last: true }]);
-        }
+        let shown = number.map(|number| self.voice.end_call(number)).unwrap_or_default();
+        self.show(shown);
     }
 
     /// Tells what need not wait.
     fn flush(&mut self, out: &mut Vec<u8>) {
-        let refused = self.flow.refused().is_some();
+        let refused = self.voice.flow.refused().is_some();
         while let Some(first) = self.queue.front_mut() {
             let block = match first {
                 Waiting::Event(event) => {
@@ -277,12 +249,12 @@ impl Events {
     }
 
     fn extension(&self) -> Value {
-        api::extension(&self.setup.request, self.flow.verdicts(), &self.withheld)
+        api::extension(&self.setup.request, self.voice.flow.verdicts(), &self.withheld)
     }
 
     /// Ends with a refusal what was begun.
     fn refuse(&mut self, out: &mut Vec<u8>) {
-        let Some(text) = self.flow.refused() else { return };
+        let Some(text) = self.voice.flow.refused() else { return };
         let index = self.told;
         let mut end = json!({
             "type": "message_delta",
@@ -300,7 +272,6 @@ impl Events {
             write(out, &event);
         }
         self.queue.clear();
-        self.done = true;
     }
 }
 
@@ -309,7 +280,7 @@ fn write(out: &mut Vec<u8>, event: &Value) {
 }
 
 impl Protocol for Events {
-    fn event(&mut self, event: Event, out: &mut Vec<u8>) -> Result<(), Failure> {
+    fn event(&mut self, event: Event, out: &mut Vec<u8>) -> Result<bool, Failure> {
         let mut json = parsed(&event)?;
         let kind = json.get("type").and_then(Value::as_str).ok_or(FORM)?.to_string();
         match kind.as_str() {
@@ -326,7 +297,7 @@ impl Protocol for Events {
             "content_block_delta" => self.delta(&mut json)?,
             "content_block_stop" => self.stop(&json),
             "message_delta" => {
-                self.end_chain();
+                self.close();
                 withhold(
                     json.as_object_mut().ok_or(FORM)?,
                     &["delta", "usage"],
@@ -336,14 +307,14 @@ impl Protocol for Events {
                 if let Some(delta) = json.get_mut("delta").and_then(Value::as_object_mut) {
                     withhold(delta, &["container"], "message_delta", &mut self.withheld);
                 }
-                if self.flow.refused().is_none() {
+                if self.voice.flow.refused().is_none() {
                     let extension = self.extension();
                     api::extend(&mut json, extension);
                     self.queue.push_back(Waiting::Event(json));
                 }
             }
             "message_stop" => {
-                self.end_chain();
+                self.close();
                 self.queue.push_back(Waiting::Event(json!({"type": "message_stop"})));
             }
             "error" => return Err(Failure::UpstreamBroken),
@@ -351,24 +322,10 @@ impl Protocol for Events {
             _ => self.withheld.push(kind.chars().take(64).collect()),
         }
         self.flush(out);
-        if self.flow.refused().is_some() {
+        let refused = self.voice.flow.refused().is_some();
+        if refused {
             self.refuse(out);
-        } else if kind == "message_stop" {
-            self.done = true;
         }
-        Ok(())
-    }
-
-    fn end(&mut self, _: &mut Vec<u8>) -> Result<(), Failure> {
-        if self.done { Ok(()) } else { Err(Failure::UpstreamBroken) }
-    }
-
-    fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>) {
-        error_event(Api::Messages, failure, out);
-        self.done = true;
-    }
-
-    fn is_done(&self) -> bool {
-        self.done
+        Ok(refused || kind == "message_stop")
     }
 }

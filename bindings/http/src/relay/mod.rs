@@ -10,6 +10,7 @@ mod chat;
 mod messages;
 mod parts;
 mod responses;
+mod voice;
 
 use crate::api::Api;
 use crate::decode::Decoder;
@@ -30,14 +31,12 @@ use std::task::{Context, Poll};
 
 /// How one API tells an answer in events.
 trait Protocol: Send + 'static {
-    /// Takes one event and writes those that may be shown.
-    fn event(&mut self, event: Event, out: &mut Vec<u8>) -> Result<(), Failure>;
-    /// The upstream closed the stream between two events.
-    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Failure>;
-    /// Tells the client that the stream ends with a failure. Nothing that was held back is shown.
-    fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>);
-    /// Whether the answer is over.
-    fn is_done(&self) -> bool;
+    /// Takes one event and writes those that may be shown; whether the answer is over with it.
+    fn event(&mut self, event: Event, out: &mut Vec<u8>) -> Result<bool, Failure>;
+    /// The upstream closed the stream between two events, and the answer is not over.
+    fn end(&mut self, _: &mut Vec<u8>) -> Result<(), Failure> {
+        Err(Failure::UpstreamBroken)
+    }
 }
 
 /// What a stream starts with.
@@ -78,7 +77,9 @@ struct Work {
     upstream: axum::body::Body,
     decoder: Decoder,
     reader: Reader,
-    protocol: Box<dyn Protocol>,
+    /// Lost with work that failed.
+    protocol: Option<Box<dyn Protocol>>,
+    done: bool,
     exchange: Arc<Exchange>,
     /// How many bytes came so far, decoded.
     taken: usize,
@@ -99,7 +100,8 @@ impl Relay {
             upstream,
             decoder,
             reader,
-            protocol,
+            protocol: Some(protocol),
+            done: false,
             exchange,
             taken: 0,
             out: Vec::new(),
@@ -139,13 +141,15 @@ impl Work {
     /// Reads on until there is something to show; `None` at the end.
     async fn next(mut self: Box<Self>) -> Option<(Bytes, Box<Self>)> {
         while self.out.is_empty() {
-            if self.protocol.is_done() {
+            if self.done {
                 self.exchange.ends(200, None);
                 return None;
             }
             if let Err(failure) = self.step().await {
                 self.exchange.ends(200, Some(&failure));
-                self.protocol.fail(&failure, &mut self.out);
+                // Nothing that was held back is shown.
+                error_event(self.api, &failure, &mut self.out);
+                self.done = true;
             }
         }
         Some((std::mem::take(&mut self.out).into(), self))
@@ -176,51 +180,41 @@ impl Work {
         }
         let bytes =
             found.iter().map(|it| if let Found::Event(event) = it { event.data.len() } else { 0 }).sum();
-        let mut protocol = std::mem::replace(&mut self.protocol, Box::new(Gone(self.api, false)));
+        let mut protocol = self.protocol.take().ok_or(Failure::NotJudged)?;
         let (protocol, out, result) = self
             .exchange
             .work(bytes, move || {
                 let mut out = Vec::new();
-                let result = found
-                    .into_iter()
-                    .try_for_each(|it| match it {
-                        Found::Event(event) if !protocol.is_done() => protocol.event(event, &mut out),
-                        Found::Event(_) => Ok(()),
-                        Found::Comment => {
-                            out.extend_from_slice(b":\n\n");
-                            Ok(())
-                        }
-                    })
-                    .and_then(|()| if ended { protocol.end(&mut out) } else { Ok(()) });
+                let result = told(&mut *protocol, found, ended, &mut out);
                 (protocol, out, result)
             })
             .await?;
-        self.protocol = protocol;
+        self.protocol = Some(protocol);
         self.out.extend_from_slice(&out);
-        result
+        self.done = result?;
+        Ok(())
     }
 }
 
-/// In the place of a protocol whose work is away, or has failed and is lost: all it can do is to say so.
-struct Gone(Api, bool);
-
-impl Protocol for Gone {
-    fn event(&mut self, _: Event, _: &mut Vec<u8>) -> Result<(), Failure> {
-        Err(Failure::NotJudged)
+/// Tells what was found; whether the answer is over with it.
+fn told(
+    protocol: &mut dyn Protocol,
+    found: Vec<Found>,
+    ended: bool,
+    out: &mut Vec<u8>,
+) -> Result<bool, Failure> {
+    let mut over = false;
+    for it in found {
+        match it {
+            Found::Event(event) if !over => over = protocol.event(event, out)?,
+            Found::Event(_) => {}
+            Found::Comment => out.extend_from_slice(b":\n\n"),
+        }
     }
-
-    fn end(&mut self, _: &mut Vec<u8>) -> Result<(), Failure> {
-        Err(Failure::NotJudged)
+    if ended && !over {
+        protocol.end(out)?;
     }
-
-    fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>) {
-        error_event(self.0, failure, out);
-        self.1 = true;
-    }
-
-    fn is_done(&self) -> bool {
-        self.1
-    }
+    Ok(over || ended)
 }
 
 /// The event that tells of a failure.

@@ -4,11 +4,12 @@
 //! what the deltas were allowed to say.
 
 use super::parts::{Kind, TEXTS, index, part_of, repeat_part, set_call, string, text_event};
-use super::{FORM, Protocol, Setup, error_event, parsed};
-use crate::api::{self, Api, responses};
+use super::voice::Voice;
+use super::{FORM, Protocol, Setup, parsed};
+use crate::api::{self, responses};
 use crate::failure::Failure;
 use crate::fields::{holds_text, withhold};
-use crate::flow::{Chain, Flow, Run, Shown};
+use crate::flow::Shown;
 use crate::json::Json;
 use crate::sse::{self, Event};
 use brightline::Channel;
@@ -18,10 +19,8 @@ use std::collections::{HashMap, VecDeque};
 /// Events of one response. Texts are told one after the other, each to its end before the next begins.
 pub(super) struct Events {
     setup: Setup,
-    flow: Flow,
+    voice: Voice,
     queue: VecDeque<Waiting>,
-    chain: Option<(Chain, Channel)>,
-    call: Option<(Run, usize)>,
     /// The texts, in the order in which they began.
     texts: HashMap<Place, Text>,
     order: Vec<Place>,
@@ -36,7 +35,6 @@ pub(super) struct Events {
     last_response: Value,
     number: u64,
     withheld: Vec<String>,
-    done: bool,
 }
 
 /// Where a text stands: the upstream's index of the item, what it is, and its index there.
@@ -76,11 +74,9 @@ struct Told {
 impl Events {
     pub(super) fn new(setup: Setup) -> Self {
         Self {
-            flow: setup.flow(),
+            voice: Voice::new(setup.flow()),
             setup,
             queue: VecDeque::new(),
-            chain: None,
-            call: None,
             texts: HashMap::new(),
             order: Vec::new(),
             annotations: HashMap::new(),
@@ -90,7 +86,6 @@ impl Events {
             last_response: Value::Null,
             number: 0,
             withheld: Vec::new(),
-            done: false,
         }
     }
 
@@ -114,18 +109,9 @@ impl Events {
         }
     }
 
-    fn end_chain(&mut self) {
-        if let Some((chain, _)) = self.chain.take() {
-            let shown = chain.close(&mut self.flow);
-            self.show(shown);
-        }
-    }
-
-    fn end_call(&mut self) {
-        if let Some((mut run, block)) = self.call.take() {
-            let text = self.flow.close(&mut run);
-            self.show(vec![Shown { block, text, last: true }]);
-        }
+    fn close(&mut self) {
+        let shown = self.voice.close();
+        self.show(shown);
     }
 
     /// Begins a text, if it has not begun.
@@ -138,42 +124,25 @@ impl Events {
         self.texts.insert(place, Text { number, shown: String::new(), empty: true });
         let mut told = Told { place, before: Vec::new(), delta, ready: String::new(), last: false };
         let item = self.items.entry(place.0).or_default();
-        if place.1 == Kind::Call {
+        let shown = if place.1 == Kind::Call {
             told.before.extend(item.added.take());
             let (id, name) = (item.id.clone(), item.name.clone());
-            self.end_chain();
-            self.end_call();
-            self.call = Some((self.flow.open_call(&id, &name)?, number));
+            self.voice.call(&id, &name, number)?
         } else {
-            self.end_call();
             let channel = if place.1 == Kind::Content { Channel::Text } else { Channel::Reasoning };
-            match &mut self.chain {
-                Some((chain, same)) if *same == channel => {
-                    let shown = chain.next(&mut self.flow, number);
-                    self.show(shown);
-                }
-                _ => {
-                    self.end_chain();
-                    self.chain = Some((Chain::new(self.flow.open(channel)?, number), channel));
-                }
-            }
-        }
+            self.voice.text(channel, number)?
+        };
+        self.show(shown);
         self.queue.push_back(Waiting::Text(told));
         Ok(())
     }
 
-    fn push(&mut self, place: Place, text: &str) {
-        let Some(known) = self.texts.get_mut(&place) else { return };
+    fn push(&mut self, place: Place, text: &str) -> Result<(), Failure> {
+        let Some(known) = self.texts.get_mut(&place) else { return Ok(()) };
         known.empty &= text.is_empty();
-        let number = known.number;
-        let shown = match (&mut self.call, &mut self.chain) {
-            (Some((run, block)), _) if *block == number => {
-                vec![Shown { block: number, text: self.flow.push(run, text), last: false }]
-            }
-            (_, Some((chain, _))) if place.1 != Kind::Call => chain.push(&mut self.flow, text),
-            _ => Vec::new(),
-        };
+        let shown = self.voice.push(known.number, text)?;
         self.show(shown);
+        Ok(())
     }
 
     fn text(&mut self, json: &Value, of: (&'static str, &'static str, Kind, bool)) -> Result<(), Failure> {
@@ -193,15 +162,15 @@ impl Events {
         self.begin(place, delta)?;
         if !ended {
             let text = json.get("delta").and_then(Value::as_str).ok_or(FORM)?;
-            self.push(place, text);
-        } else {
+            self.push(place, text)?;
+        } else if let Some(known) = self.texts.get(&place) {
+            let number = known.number;
             // A text that came in no pieces is told as one.
-            if self.texts.get(&place).is_some_and(|text| text.empty) {
-                self.push(place, &string(json, field));
+            if known.empty {
+                self.push(place, &string(json, field))?;
             }
-            if kind == Kind::Call {
-                self.end_call();
-            }
+            let shown = self.voice.end_call(number);
+            self.show(shown);
         }
         Ok(())
     }
@@ -249,9 +218,8 @@ impl Events {
         let Some(mut parts) = responses::read(item, 0, &mut self.withheld) else { return Ok(()) };
         if told.is_empty() {
             // It came whole, with nothing before it.
-            self.end_chain();
-            self.end_call();
-            if !self.flow.whole(std::mem::take(&mut parts))? {
+            self.close();
+            if !self.voice.flow.whole(std::mem::take(&mut parts))? {
                 return Ok(());
             }
             self.queue.extend(added.map(Waiting::Event));
@@ -259,8 +227,8 @@ impl Events {
             return Err(FORM);
         } else if matches!(item["type"].as_str(), Some("mcp_call" | "code_interpreter_call")) {
             // What the tool gave back was not part of the pieces.
-            self.end_call();
-            self.flow.whole(parts)?;
+            self.close();
+            self.voice.flow.whole(parts)?;
         }
         self.queue.push_back(Waiting::Event(json));
         Ok(())
@@ -336,7 +304,7 @@ impl Events {
 
     /// Tells what need not wait.
     fn flush(&mut self, out: &mut Vec<u8>) {
-        let refused = self.flow.refused().is_some();
+        let refused = self.voice.flow.refused().is_some();
         loop {
             let events: Vec<Value> = match self.queue.front_mut() {
                 None => break,
@@ -391,12 +359,12 @@ impl Events {
     }
 
     fn extension(&self) -> Value {
-        api::extension(&self.setup.request, self.flow.verdicts(), &self.withheld)
+        api::extension(&self.setup.request, self.voice.flow.verdicts(), &self.withheld)
     }
 
     /// Ends with a refusal what was begun.
     fn refuse(&mut self, out: &mut Vec<u8>) {
-        let Some(text) = self.flow.refused().map(str::to_string) else { return };
+        let Some(text) = self.voice.flow.refused().map(str::to_string) else { return };
         self.queue.clear();
         if let Some(mut item) = self.open.take() {
             let at = self.order.last().map(|place| place.0);
@@ -419,7 +387,7 @@ impl Events {
                 json!({"type": "response.output_item.done", "output_index": u64::MAX, "item": item}),
             );
         }
-        let item = responses::refused_item(&self.flow.exchange().id, &text);
+        let item = responses::refused_item(&self.voice.flow.exchange().id, &text);
         let at = self.output.len() as u64;
         self.texts.clear();
         self.order.clear();
@@ -435,7 +403,6 @@ impl Events {
         response.put("status", "completed");
         api::extend(&mut response, self.extension());
         self.write(out, json!({"type": "response.completed", "response": response}));
-        self.done = true;
     }
 
     fn response(&mut self, mut json: Value, last: bool) -> Result<(), Failure> {
@@ -448,8 +415,7 @@ impl Events {
         if !last {
             self.last_response = response.clone();
         } else {
-            self.end_chain();
-            self.end_call();
+            self.close();
             let extension = self.extension();
             if let Some(response) = json.get_mut("response") {
                 api::extend(response, extension);
@@ -465,9 +431,9 @@ fn string_of(items: &HashMap<u64, Item>, at: u64) -> String {
 }
 
 impl Protocol for Events {
-    fn event(&mut self, event: Event, out: &mut Vec<u8>) -> Result<(), Failure> {
+    fn event(&mut self, event: Event, out: &mut Vec<u8>) -> Result<bool, Failure> {
         if event.data.trim() == "[DONE]" {
-            return Ok(());
+            return Ok(false);
         }
         let mut json = parsed(&event)?;
         let kind = json.get("type").and_then(Value::as_str).ok_or(FORM)?.to_string();
@@ -488,7 +454,7 @@ impl Protocol for Events {
                 self.queue.push_back(Waiting::Event(json));
             }
             "response.output_text.annotation.added" => {
-                if self.flow.words(json.at("annotation"))? {
+                if self.voice.flow.words(json.at("annotation"))? {
                     let place = (index(&json, "output_index"), index(&json, "content_index"));
                     self.annotations.entry(place).or_default().push(json.at("annotation").clone());
                     self.queue.push_back(Waiting::Event(json));
@@ -502,24 +468,10 @@ impl Protocol for Events {
             },
         }
         self.flush(out);
-        if self.flow.refused().is_some() {
+        let refused = self.voice.flow.refused().is_some();
+        if refused {
             self.refuse(out);
-        } else if over {
-            self.done = true;
         }
-        Ok(())
-    }
-
-    fn end(&mut self, _: &mut Vec<u8>) -> Result<(), Failure> {
-        if self.done { Ok(()) } else { Err(Failure::UpstreamBroken) }
-    }
-
-    fn fail(&mut self, failure: &Failure, out: &mut Vec<u8>) {
-        error_event(Api::Responses, failure, out);
-        self.done = true;
-    }
-
-    fn is_done(&self) -> bool {
-        self.done
+        Ok(refused || over)
     }
 }

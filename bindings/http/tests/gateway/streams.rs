@@ -281,3 +281,23 @@ async fn responses_stop_with_a_refusal() {
     );
     assert_eq!(last["response"]["brightline"]["response"][0]["action"], "block");
 }
+
+#[tokio::test]
+async fn blocks_that_interleave_are_no_answer() {
+    let begin = |index: u64| {
+        json!({"type": "content_block_start", "index": index,
+            "content_block": {"type": "tool_use", "id": format!("t{index}"), "name": "look", "input": {}}})
+    };
+    let more = |index: u64| {
+        json!({"type": "content_block_delta", "index": index,
+            "delta": {"type": "input_json_delta", "partial_json": "{\"at\": \"it\"}"}})
+    };
+    let whole = script::messages(&[("text", "Well.", "")]);
+    let start = whole.split("event: content_block_start").next().unwrap();
+    let told: String = [begin(0), begin(1), more(1), more(0)]
+        .iter()
+        .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()))
+        .collect();
+    let answer = every_cut("/v1/messages", messages_request(), format!("{start}{told}")).await;
+    assert_eq!(answer.events().pop().unwrap()["type"], "error", "{}", answer.body);
+}
