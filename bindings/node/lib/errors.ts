@@ -95,7 +95,7 @@ interface Details {
 
 /** The error that the addon threw, as users see it. @internal */
 export function fromNative(error: unknown): unknown {
-    if (!(error instanceof Error)) return error;
+    if (!(error instanceof Error) || error instanceof BrightlineError) return error;
     let failure: Details & { code: ErrorCode; message: string };
     try {
         failure = JSON.parse(error.message);
