@@ -179,7 +179,7 @@ async function judgePrompt(
 ): Promise<Judged> {
     const messages = toMessages(prompt);
     const judged = [...prompt];
-    const first = prompt.findLastIndex((message) => message.role === 'assistant') + 1;
+    const first = prompt.slice(0, -1).findLastIndex((message) => message.role === 'assistant') + 1;
     for (let target = first; target < prompt.length; target += 1) {
         const message = prompt[target];
         if (!message || message.role === 'system') continue;
