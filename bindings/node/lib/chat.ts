@@ -38,17 +38,17 @@ export interface Context {
 }
 
 /**
- * The verdicts on what is new in a request, by index: all after the last answer, and a last message that puts words into the
- * model's mouth. It ends with the first that withholds. @internal
+ * The verdicts on a request's messages, by index, or the one that withholds. Judged is what is new: all after the last answer,
+ * and a last message that puts words into the model's mouth. What came before was judged when it was new, and is looked at
+ * once more for what is to be redacted, since the host sends it as it was. @internal
  */
 export async function judgeNew(guard: Guard, of: Context, options: ChatOptions): Promise<[Map<number, Verdict>, Verdict?]> {
-    const { messages, system } = of;
+    const { messages } = of;
     const verdicts = new Map<number, Verdict>();
+    const asked = [...messages.keys()].filter((at) => !OPERATOR.includes(messages[at]?.role));
     const first = messages.slice(0, -1).findLastIndex((message) => message?.role === 'assistant') + 1;
-    for (let target = first; target < messages.length; target += 1) {
-        const role = messages[target]?.role;
-        if (role === 'system' || role === 'developer') continue;
-        const verdict = await guard.checkAsync({ messages, target, ...(system && { system }) });
+    for (const target of asked.filter((at) => at >= first)) {
+        const verdict = await guard.checkAsync({ ...context(of), target });
         options.onVerdict?.(verdict);
         verdicts.set(target, verdict);
         if (withholds(verdict)) {
@@ -56,8 +56,14 @@ export async function judgeNew(guard: Guard, of: Context, options: ChatOptions):
             return [verdicts, verdict];
         }
     }
+    const before = asked.filter((at) => at < first && messages[at]?.role !== 'assistant');
+    const again = await guard.checkBatch(before.map((at) => messages.slice(at, at + 1)));
+    for (const [number, verdict] of again.entries()) verdicts.set(before[number] ?? 0, verdict);
     return [verdicts];
 }
+
+/** Who writes what is context. */
+const OPERATOR: unknown[] = ['system', 'developer'];
 
 /** The request with placeholders where something is redacted, or why it is withheld. @internal */
 export async function judgeRequest(guard: Guard, body: ChatBody, options: ChatOptions): Promise<[ChatBody, Verdict?]> {
