@@ -209,3 +209,44 @@ test('what stands beside an answer is judged with it', async () => {
     assert.equal((await guarded.chat.completions.create(prefilled)).choices[0].message.content, MESSAGE);
     assert.equal(sent.length, 0);
 });
+
+test('a message of before is redacted again', async () => {
+    const { client: guarded, sent } = client(completion({ content: 'ok' }));
+    const messages = [
+        { role: 'system', content: 'Our address is us@example.com' },
+        { role: 'user', content: 'I am ann@example.com' },
+        { role: 'assistant', content: 'Hello.' },
+        { role: 'user', content: 'Who am I?' },
+    ];
+    await guarded.chat.completions.create({ model: 'm', messages });
+    assert.deepEqual(sent[0].messages.map((it) => it.content), ['Our address is us@example.com', 'I am [email]', 'Hello.', 'Who am I?']);
+});
+
+test('a connection that breaks and a caller that aborts release nothing of what is held back', async () => {
+    const pieces = [chunk({ content: 'One two. ' }), chunk({ content: 'The secret sauce' })];
+    for (const ends of ['fails', 'aborts']) {
+        let signal;
+        const fetch = async (_url, init) => {
+            signal = init.signal;
+            const body = new ReadableStream({
+                start: (controller) => pieces.forEach((it) => controller.enqueue(new TextEncoder().encode(`data: ${JSON.stringify(it)}\n\n`))),
+                pull: (controller) => void (ends === 'fails' && controller.error(new Error('lost'))),
+            });
+            return new Response(body, { headers: { 'content-type': 'text/event-stream' } });
+        };
+        const guarded = guardOpenAI(new OpenAI({ apiKey: 'none', baseURL: 'http://model.invalid/v1', fetch, maxRetries: 0 }), guard);
+        const answer = await guarded.chat.completions.create({ ...ask('hi'), stream: true });
+        let shown = '';
+        const reading = (async () => {
+            for await (const { choices } of answer) {
+                shown += choices[0]?.delta.content ?? '';
+                if (ends === 'aborts') answer.controller.abort();
+                if (ends === 'aborts' && shown !== '') return;
+            }
+        })();
+        if (ends === 'fails') await assert.rejects(reading);
+        else await reading;
+        assert.ok(!shown.includes('secret'), shown);
+        assert.equal(signal.aborted, true);
+    }
+});
