@@ -50,9 +50,8 @@ export function guardExpress(guard: Guard, options: ChatOptions = {}): Middlewar
     };
 }
 
-/** The methods that reach the client; `open` comes first. */
+/** The methods that reach the client. */
 interface Sink {
-    open?(): void;
     write(chunk: Uint8Array): boolean;
     end(): unknown;
     flushHeaders(): void;
@@ -66,12 +65,13 @@ type Done = (() => void) | undefined;
 /** Leads what a route writes through `judge` before it is sent. The route never gets the response's own methods back. */
 function intercept(res: ServerResponse, judge: (response: Response) => Promise<Response>): void {
     const { writeHead } = res;
+    const [write, end, flushHeaders] = [res.write.bind(res), res.end.bind(res), res.flushHeaders.bind(res)];
+    /** The head is written with the first bytes, by the methods that stood here before. */
+    const open = () => void (Object.assign(res, { writeHead }) && Reflect.deleteProperty(res, 'headersSent'));
     const sink: Sink = {
-        // The other methods write the head with it.
-        open: () => void Object.assign(res, { writeHead }),
-        write: res.write.bind(res),
-        end: res.end.bind(res),
-        flushHeaders: res.flushHeaders.bind(res),
+        write: (chunk) => (open(), write(chunk)),
+        end: () => (open(), end()),
+        flushHeaders: () => (open(), flushHeaders()),
     };
     const headersSent = () => Reflect.get(Object.getPrototypeOf(res), 'headersSent', res) as boolean;
     let source: ReadableStreamDefaultController<Uint8Array> | undefined;
@@ -143,12 +143,8 @@ function intercept(res: ServerResponse, judge: (response: Response) => Promise<R
             const called = [chunk, encoding, done].find((it) => typeof it === 'function') as Done;
             if (called) res.once('finish', called);
             if (chunk !== undefined && chunk !== null && typeof chunk !== 'function') take(chunk, encoding);
-            if (!source && !over) {
-                sink.open?.();
-                sink.end();
-            } else if (!over) {
-                source?.close();
-            }
+            if (!source) sink.end();
+            else if (!over) source.close();
             over = true;
             return res;
         },
@@ -171,7 +167,6 @@ async function send(response: Response, res: ServerResponse, sink: Sink = res): 
     res.statusCode = response.status;
     for (const name of ['content-length', 'etag', 'content-encoding']) res.removeHeader(name);
     res.setHeader('content-type', response.headers.get('content-type') ?? 'text/plain');
-    sink.open?.();
     const reader = response.body?.getReader();
     const cancel = () => void reader?.cancel().catch(() => undefined);
     res.once('close', cancel);
