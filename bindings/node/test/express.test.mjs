@@ -9,6 +9,7 @@ import { Readable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import { Guard } from 'brightline';
 import { guardExpress } from 'brightline/express';
+import compression from 'compression';
 import express from 'express';
 import { event, events, HOUSE, told } from './helpers.mjs';
 
@@ -18,10 +19,10 @@ const guard = new Guard({ policy: house, models: false });
 const MESSAGE = 'That stays with the cook.';
 
 /** Runs something against a server with this route. */
-async function serve(route, run, options) {
+async function serve(route, run, options, before = []) {
     const app = express();
     app.set('env', 'test');
-    app.post('/', express.json(), guardExpress(guard, options), route);
+    app.post('/', ...before, express.json(), guardExpress(guard, options), route);
     app.use((error, _req, res, next) => (res.headersSent ? next(error) : res.status(500).json({ code: error.code ?? error.message })));
     const server = app.listen(0);
     try {
@@ -162,6 +163,37 @@ test('a client that goes away and a route that fails release nothing of what is 
         });
         assert.ok(!/secret|lost/.test(seen), seen);
     }
+});
+
+test('what is compressed after the guard is judged, and comes as it is written', async () => {
+    let go;
+    const held = new Promise((resolve) => (go = resolve));
+    const routes = {
+        json: (_req, res) => res.json(completion('to ann@example.com')),
+        stream: async (_req, res) => {
+            res.type('text/event-stream');
+            for (const piece of events('To ann@example.com, Bob.').slice(0, -2)) res.write(piece);
+            await held;
+            res.end(event('[DONE]'));
+        },
+    };
+    for (const route of Object.values(routes)) {
+        const run = async (url) => {
+            const response = await fetch(url, post('hi'));
+            assert.equal(response.headers.get('content-encoding'), 'gzip');
+            let seen = '';
+            for await (const part of response.body) {
+                go();
+                seen += new TextDecoder().decode(part);
+            }
+            assert.ok(seen.includes('[email]') && !seen.includes('@example'), seen);
+        };
+        await serve(route, run, {}, [compression({ threshold: 0 })]);
+    }
+    const before = (req, res, next) => compression({ threshold: 0 })(req, res, () => next());
+    const late = (req, res) => before(req, res, () => res.json(completion('to ann@example.com')));
+    const { status, text } = await ask(late, 'hi');
+    assert.deepEqual([status, JSON.parse(text).error.code], [500, 'BL_OPTIONS']);
 });
 
 test('a route is asked to pause while the client does not read', async () => {
