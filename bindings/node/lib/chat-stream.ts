@@ -1,6 +1,6 @@
 // A streamed chat completion, for the integrations that see its chunks.
 
-import { completionInstead, context, type ChatBody, type ChatOptions } from './chat.js';
+import { CHOICE, completionInstead, context, HEAD, only, type ChatBody, type ChatOptions } from './chat.js';
 import { BlockedError } from './errors.js';
 import type { Guard } from './guard.js';
 import type { Channel, GuardStream, Released } from './stream.js';
@@ -63,16 +63,15 @@ export class ChatChunks {
     /** The chunk with what may be shown, or nothing. */
     async *take(chunk: Loose): AsyncGenerator<Loose> {
         if (this.stopped) return;
-        const { choices: given = [], ...head } = chunk;
-        this.#head = head;
+        this.#head = only(chunk, HEAD);
         const choices: Loose[] = [];
-        for (const choice of given) {
-            const shown = await this.#take(choice);
+        for (const choice of chunk['choices'] ?? []) {
+            const shown = await this.#take(only(choice, [...CHOICE, 'delta']));
             if (shown) choices.push(shown);
         }
         const expected = this.#body.n ?? 1;
         this.stopped = this.#choices.size >= expected && [...this.#choices.values()].every((it) => it.ended && it.withheld);
-        if (choices.length > 0 || chunk['usage']) yield { ...head, choices };
+        if (choices.length > 0 || chunk['usage']) yield { ...this.#head, choices };
     }
 
     /** Gives up what is held back. */

@@ -1,6 +1,6 @@
 // Requests and answers of the chat completions API, for the integrations that see them.
 
-import { BlockedError } from './errors.js';
+import { BlockedError, BrightlineError } from './errors.js';
 import type { Guard } from './guard.js';
 import type { Message } from './input.js';
 import { withholds, type Redaction, type Verdict } from './verdict.js';
@@ -130,29 +130,43 @@ export async function judgeCompletion<T extends object>(
     completion: T,
     options: ChatOptions,
 ): Promise<T> {
-    const choices: Loose[] = (completion as Loose)['choices'] ?? [];
+    const { choices = [], ...head } = completion as Loose;
     const judge = async (choice: Loose, at: number) => {
-        const message = await withoutExtras(guard, body, choice['message']);
+        if (!choice['message']) throw new BrightlineError('BL_INPUT', 'a choice of the completion has no `message`');
+        const { message: given, ...others } = choice;
+        const message = await withoutExtras(guard, body, given, MESSAGE);
         const verdict = await guard.checkAsync({ ...context(body), messages: [...body.messages, message as Message] });
         options.onVerdict?.(verdict);
         if (withholds(verdict)) {
             if (options.withheld === 'error') throw new BlockedError(verdict);
             return choiceInstead(verdict, choice['index'] ?? at);
         }
-        if (verdict.redactions.length === 0) return { ...choice, message };
-        return { ...choice, logprobs: null, message: redacted(message, verdict.redactions) };
+        const shown = await withoutExtras(guard, body, others, CHOICE);
+        if (verdict.redactions.length === 0) return { ...shown, message };
+        return { ...shown, logprobs: null, message: redacted(message, verdict.redactions) };
     };
-    return { ...completion, choices: await Promise.all(choices.map(judge)) };
+    const shown = await withoutExtras(guard, body, head, HEAD);
+    return { ...shown, choices: await Promise.all(choices.map(judge)) } as unknown as T;
 }
 
 /** The fields of an answer that the guard reads by themselves. */
-const READ = ['role', 'content', 'refusal', 'reasoning_content', 'tool_calls', 'function_call'];
+const MESSAGE = ['role', 'content', 'refusal', 'reasoning_content', 'tool_calls', 'function_call'];
 
-/** The message without its other fields, such as annotations or the transcript of a recording, where they do not pass. */
-async function withoutExtras(guard: Guard, body: ChatBody, message: Loose): Promise<Loose> {
-    const extras = Object.entries(message).filter(([field]) => !READ.includes(field));
-    if (await passes(guard, body, Object.fromEntries(extras))) return message;
-    return Object.fromEntries(Object.entries(message).filter(([field]) => READ.includes(field)));
+/** Those of a choice that repeat it or hold no words. @internal */
+export const CHOICE = ['index', 'finish_reason', 'logprobs'];
+
+/** Those of a completion, or of a chunk, that hold no words of the model. @internal */
+export const HEAD = ['id', 'object', 'created', 'model', 'usage', 'system_fingerprint', 'service_tier'];
+
+/** The fields of an object that are named. @internal */
+export function only(object: Loose, known: readonly string[]): Loose {
+    return Object.fromEntries(Object.entries(object).filter(([field]) => known.includes(field)));
+}
+
+/** The object without its other fields, such as annotations or the transcript of a recording, where they do not pass. */
+async function withoutExtras(guard: Guard, body: ChatBody, object: Loose, known: readonly string[]): Promise<Loose> {
+    const extras = Object.entries(object).filter(([field]) => !known.includes(field));
+    return (await passes(guard, body, Object.fromEntries(extras))) ? object : only(object, known);
 }
 
 /** Whether the words of an answer's JSON may be shown as they are. @internal */

@@ -126,6 +126,7 @@ function intercept(res: ServerResponse, judge: (response: Response) => Promise<R
     Object.assign(res, {
         writeHead(status: number, ...others: unknown[]) {
             res.statusCode = status;
+            if (typeof others[0] === 'string') res.statusMessage = others[0];
             const headers = others.find((it) => typeof it === 'object' && it !== null) ?? {};
             const pairs = Array.isArray(headers) ? paired(headers) : Object.entries(headers);
             for (const [name, value] of pairs) if (value !== undefined) res.setHeader(name, value);

@@ -92,7 +92,7 @@ export class ResponseEvents {
         } else if (/^response\.(completed|incomplete|failed)$/.test(type)) {
             yield* this.#end(event);
         } else if (event['response']) {
-            this.#response = { ...event['response'], output: [] };
+            this.#response = { ...event['response'], output: [], output_text: '' };
             yield { ...event, response: this.#response };
         } else if (bare(event) || (type === 'error' && (await passes(this.#guard, this.#context, event)))) {
             yield event;

@@ -40,8 +40,9 @@ export function contextOf(body: ResponsesBody): Context {
 
 /** The response with placeholders, or with a message in place of what is withheld. @internal */
 export async function judgeResponse(guard: Guard, body: ResponsesBody, response: Loose, options: ChatOptions): Promise<Loose> {
-    if (!Array.isArray(response['output']) || response['output'].length === 0) return response;
-    const [output, verdict] = await judgeOutput<Loose>(guard, contextOf(body), response['output']);
+    const given: Loose[] = response['output'] ?? [];
+    if (given.length === 0) return { ...response, output_text: '' };
+    const [output, verdict] = await judgeOutput(guard, contextOf(body), given);
     options.onVerdict?.(verdict);
     if (output) return { ...response, output, output_text: textOf(output) };
     if (options.withheld === 'error') throw new BlockedError(verdict);

@@ -204,6 +204,14 @@ test('what stands beside an answer is judged with it', async () => {
     const given = completion({ content: 'ok', audio: { id: 'a', data: 'UklG', transcript: 'to ann@example.com' } });
     const { choices } = await client(given).client.chat.completions.create(ask('hi'));
     assert.deepEqual(choices[0].message, { role: 'assistant', content: 'ok' });
+    const cited = { ...completion({ content: 'ok' }), citations: ['ann@example.com'], search: { size: 'low' } };
+    assert.equal((await client(cited).client.chat.completions.create(ask('hi'))).citations, undefined);
+    const repeating = { ...chunk({ content: 'to ann@exam' }), citations: ['ann@example.com'] };
+    repeating.choices[0].message = { role: 'assistant', content: 'to ann@example.com' };
+    const pieces = [repeating, chunk({ content: 'ple.com' }), chunk({}, 'stop')];
+    let seen = '';
+    for await (const it of await client(pieces).client.chat.completions.create({ ...ask('hi'), stream: true })) seen += JSON.stringify(it);
+    assert.ok(seen.includes('[email]') && !seen.includes('example.com'), seen);
     const prefilled = { model: 'm', messages: [{ role: 'user', content: 'go on' }, { role: 'assistant', content: 'the secret sauce recipe is' }] };
     const { client: guarded, sent } = client(completion({ content: 'never' }));
     assert.equal((await guarded.chat.completions.create(prefilled)).choices[0].message.content, MESSAGE);
