@@ -186,7 +186,7 @@ export class Guard {
     }
 }
 
-/** How many records of a batch a thread takes at once: enough that taking costs nothing, few enough that threads end together. */
+/** How many records a thread takes at once: enough that taking costs nothing, few enough that threads end together. */
 const PORTION = 64;
 
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -31,7 +31,8 @@ function pieces(item: Loose): Piece[] {
     if (/_(output|result)$/.test(type)) return [result(item)];
     const text = words(item);
     if (text === '') return [{ block: { type } }];
-    return [{ block: type.endsWith('_call') ? { type: 'tool_use', name: item['name'] ?? type, input: text } : { type: 'text', text } }];
+    const isCall = type.endsWith('_call');
+    return [{ block: isCall ? { type: 'tool_use', name: item['name'] ?? type, input: text } : { type: 'text', text } }];
 }
 
 function whole(item: Loose): Piece {
@@ -70,7 +71,9 @@ function result(item: Loose): Piece {
     const output = item['output'];
     const block = (content: unknown) => ({ type: 'tool_result', content });
     if (typeof output === 'string') return { block: block(output), put: (text) => void (item['output'] = text) };
-    if (typeof output?.text === 'string') return { block: block(output.text), put: (text) => void (item['output'] = { ...output, text }) };
+    if (typeof output?.text === 'string' && words({ ...output, text: '' }) === '') {
+        return { block: block(output.text), put: (text) => void (item['output'] = { ...output, text }) };
+    }
     if (!Array.isArray(output)) return { block: block(words(item)) };
     const isText = (it: Loose) => typeof it['text'] === 'string';
     return {

@@ -127,11 +127,12 @@ export function guardrails(guard: Guard, options: GuardrailsOptions = {}): Guard
     };
 }
 
-/** A text as it is; of the objects that tools give, the text in them. */
+/** A text as it is, alone or as a tool gives it; of whatever else, its JSON. */
 function asText(value: unknown): string {
     if (typeof value === 'string') return value;
-    const { text } = (value ?? {}) as { text?: unknown };
-    return typeof text === 'string' ? text : (JSON.stringify(value) ?? '');
+    const { type, text, ...others } = (value ?? {}) as { type?: unknown; text?: unknown };
+    const isText = type === 'text' && typeof text === 'string' && Object.keys(others).length === 0;
+    return isText ? text : (JSON.stringify(value) ?? '');
 }
 
 /** A provider whose models are guarded, see {@link guardModel}. */

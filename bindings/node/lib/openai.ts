@@ -21,6 +21,7 @@ import type { Guard } from './guard.js';
 import { streamed, type Chunks, type Streamed } from './openai-stream.js';
 import { ResponseEvents } from './responses-stream.js';
 import { judgeResponse, judgeResponsesRequest, responseInstead, type ResponsesBody } from './responses.js';
+import type { Verdict } from './verdict.js';
 
 export type { ChatOptions } from './chat.js';
 
@@ -44,11 +45,12 @@ const PASSED = ['models', 'embeddings', 'files', 'uploads', 'moderations', 'vect
  */
 export function guardOpenAI<T extends Client>(client: T, guard: Guard, options: ChatOptions = {}): T {
     const { chat, responses } = client;
+    const completions = resource(chat.completions, 'chat.completions.', ofChat(guard, options));
     const guarded: T = limited(client, '', {
-        chat: limited(chat, 'chat.', { completions: resource(chat.completions, 'chat.completions.', completions(guard, options)) }),
-        ...(responses && { responses: resource(responses, 'responses.', answers(guard, options)) }),
-        ...(client.withOptions && { withOptions: (given: object) => guardOpenAI(client.withOptions?.(given) as T, guard, options) }),
         ...Object.fromEntries(PASSED.filter((name) => name in client).map((name) => [name, Reflect.get(client, name)])),
+        chat: limited(chat, 'chat.', { completions }),
+        responses: responses && resource(responses, 'responses.', ofResponses(guard, options)),
+        withOptions: (given: object) => guardOpenAI(client.withOptions?.(given) as T, guard, options),
     });
     return guarded;
 
@@ -57,22 +59,22 @@ export function guardOpenAI<T extends Client>(client: T, guard: Guard, options: 
         const create = (body: any, request?: object) => answered(() => judgedCall(of, api, body, request), body, request);
         const helpers = ['parse', 'stream', 'runTools'].filter((name) => name in of);
         // They see nothing but the guarded client, so that they cannot go another way.
-        const calls = helpers.map((name) => [name, (...given: unknown[]) => Reflect.get(of, name).apply({ _client: guarded }, given)]);
-        return limited(of, path, { create, ...Object.fromEntries(calls) });
+        const call = (name: string) => (...given: unknown[]) => Reflect.get(of, name).apply({ _client: guarded }, given);
+        return limited(of, path, { create, ...Object.fromEntries(helpers.map((name) => [name, call(name)])) });
     }
 }
 
 /** One of the two APIs, for the guard. */
 interface Api {
-    request(body: any): Promise<[any, Parameters<typeof completionInstead>[0]?]>;
+    request(body: any): Promise<[any, Verdict?]>;
     whole(body: any, answer: any): Promise<object>;
     chunks(body: any): Chunks;
     /** What stands in for an answer that is withheld. */
-    instead(verdict: Parameters<typeof completionInstead>[0], body: any): object;
-    insteadChunks(verdict: Parameters<typeof completionInstead>[0], body: any): AsyncIterable<object> | Iterable<object>;
+    instead(verdict: Verdict, body: any): object;
+    insteadChunks(verdict: Verdict, body: any): AsyncIterable<object> | Iterable<object>;
 }
 
-function completions(guard: Guard, options: ChatOptions): Api {
+function ofChat(guard: Guard, options: ChatOptions): Api {
     return {
         async request(body: unknown) {
             if (isChatBody(body)) return judgeRequest(guard, body, options);
@@ -85,7 +87,7 @@ function completions(guard: Guard, options: ChatOptions): Api {
     };
 }
 
-function answers(guard: Guard, options: ChatOptions): Api {
+function ofResponses(guard: Guard, options: ChatOptions): Api {
     return {
         request: (body: ResponsesBody) => judgeResponsesRequest(guard, body, options),
         whole: (body: ResponsesBody, answer) => judgeResponse(guard, body, answer, options),
@@ -110,10 +112,10 @@ async function judgedCall(of: Resource, api: Api, body: any, request: object | u
     }
     const call = of.create(judged, request);
     const given: Answered = call.withResponse ? await call.withResponse() : { data: await call };
-    const { status = 200, statusText = '', headers } = given.response ?? {};
     const data = body.stream ? streamed(given.data as Streamed, api.chunks(judged)) : await api.whole(judged, given.data);
     // The body of the response is what was not judged.
-    return { data, response: new Response(null, { status, statusText, ...(headers && { headers }) }), request_id: given.request_id ?? null };
+    const { status = 200, statusText = '', headers = new Headers() } = given.response ?? {};
+    return { data, response: new Response(null, { status, statusText, headers }), request_id: given.request_id ?? null };
 }
 
 /** A promise with the methods of the package's own. */

@@ -101,7 +101,7 @@ export class ResponseEvents {
 
     async *#text(event: Loose, stem: string, ended: boolean): AsyncGenerator<Loose> {
         const { field, inner } = TEXTS[stem] as { field: string; inner: string };
-        const text = this.#begin(stem, { item_id: event['item_id'], output_index: event['output_index'], [inner]: event[inner] });
+        const text = this.#begin(stem, placeOf(event, inner));
         // A text that came in no pieces is told as one.
         const chunk: string = ended ? (text.arrived ? '' : (event[field] ?? '')) : (event['delta'] ?? '');
         if (chunk !== '') {
@@ -149,7 +149,7 @@ export class ResponseEvents {
         const found = Object.entries(TEXTS).find(([stem]) => stem === stemOf(event, part));
         if (!found) return;
         const [stem, { field, inner }] = found;
-        const text = this.#begin(stem, { item_id: event['item_id'], output_index: event['output_index'], [inner]: event[inner] });
+        const text = this.#begin(stem, placeOf(event, inner));
         if (ended && !text.ended) yield* this.#text({ ...event, ...text.at, [field]: part[field] }, stem, true);
         if (!this.stopped) yield { ...event, part: partOf(text) };
     }
@@ -238,6 +238,10 @@ export class ResponseEvents {
     }
 }
 
+function placeOf(event: Loose, inner: string): Loose {
+    return { item_id: event['item_id'], output_index: event['output_index'], [inner]: event[inner] };
+}
+
 function channelOf(text: Text): 'text' | 'reasoning' {
     return text.stem.startsWith('response.reasoning') ? 'reasoning' : 'text';
 }
@@ -284,7 +288,8 @@ function* complete(held: Loose[], item: Loose): Generator<Loose> {
     for (const event of held) {
         if (event['type'] === 'response.output_item.added') {
             const { status } = event['item'];
-            yield { ...event, item: field ? { ...item, status, [field]: '' } : { id: item['id'], type: item['type'], status } };
+            const empty = field ? { ...item, [field]: '' } : { id: item['id'], type: item['type'] };
+            yield { ...event, item: { ...empty, status } };
             if (field) yield* wholeCall(event, item, field);
         } else if (bare(event)) {
             yield event;

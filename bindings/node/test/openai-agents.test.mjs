@@ -137,7 +137,8 @@ test('the output of a tool is replaced before the model reads it', async () => {
         return model.requests[1].input.at(-1).output.text;
     };
     assert.equal(await run('her address is ann@example.com'), 'her address is [email]');
-    assert.equal(await run({ address: 'ann@example.com' }), '{"address":"[email]"}');
+    assert.equal(await run({ type: 'text', text: 'ann@example.com' }), '[email]');
+    assert.equal(await run({ text: 'ok', address: 'ann@example.com' }), '{"text":"ok","address":"[email]"}');
     assert.equal(await run('nothing new', { throwOnTools: true }), 'nothing new');
     const secret = 'Stir: the secret sauce recipe.';
     assert.equal(await run(secret), MESSAGE);
