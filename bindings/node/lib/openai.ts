@@ -121,15 +121,18 @@ async function judgedCall(of: Resource, api: Api, body: any, request: object | u
 /** A promise with the methods of the package's own. */
 function answered(call: () => Promise<Answered>, body: object, request: object | undefined): Promise<unknown> {
     const given = call();
-    return Object.assign(given.then(({ data }) => data), {
-        withResponse: () => given,
-        asResponse: () => Promise.reject(unguarded('asResponse')),
+    const data = given.then((it) => it.data);
+    // Whoever takes the answer another way is told of a failure there.
+    const instead = <T>(other: T): T => (data.catch(() => undefined), other);
+    return Object.assign(data, {
+        withResponse: () => instead(given),
+        asResponse: () => instead(Promise.reject(unguarded('asResponse'))),
         _thenUnwrap: (change: (data: unknown, props: object) => unknown) => {
             const changed = async () => {
-                const { data, response, request_id } = await given;
-                return { data: change(data, { response, options: { ...request, body } }), response, request_id };
+                const answer = await given;
+                return { ...answer, data: change(answer.data, { response: answer.response, options: { ...request, body } }) };
             };
-            return answered(changed, body, request);
+            return instead(answered(changed, body, request));
         },
     });
 }

@@ -179,6 +179,12 @@ test('the helpers of the package see what was judged', async () => {
     const tools = [{ type: 'function', function: { name: 'send', function: (it) => (called.push(it), 'sent'), parse: JSON.parse, parameters: {} } }];
     await running.chat.completions.runTools({ ...ask('hi'), tools }, { maxChatCompletions: 1 }).done();
     assert.deepEqual(called, [{ to: '[email]' }]);
+    const strict = client([chunk({ content: 'the secret sauce recipe' }), chunk({}, 'stop')], { withheld: 'error' }).client.chat.completions;
+    for (const content of ['hi', 'the secret sauce recipe']) {
+        await assert.rejects(strict.stream(ask(content)).finalChatCompletion(), (error) => (error.cause ?? error).code === 'BL_BLOCKED');
+    }
+    await assert.rejects(strict.parse(ask('the secret sauce recipe')), { code: 'BL_BLOCKED' });
+    await assert.rejects(strict.create(ask('the secret sauce recipe')).withResponse(), { code: 'BL_BLOCKED' });
     const lines = await client([...deltas, chunk({}, 'stop')]).client.chat.completions.create({ ...ask('hi'), stream: true });
     assert.ok(!(await new Response(lines.toReadableStream()).text()).includes('example.com'));
 });
