@@ -57,6 +57,7 @@ export async function judgeNew(guard: Guard, of: Context, options: ChatOptions):
         }
     }
     const before = asked.filter((at) => at < first && messages[at]?.role !== 'assistant');
+    if (before.length === 0) return [verdicts];
     const again = await guard.checkBatch(before.map((at) => messages.slice(at, at + 1)));
     for (const [number, verdict] of again.entries()) verdicts.set(before[number] ?? 0, verdict);
     return [verdicts];

@@ -156,6 +156,33 @@ test('a stream that breaks off shows nothing of what is held back', async () => 
     assert.deepEqual(await read(client(unknown)), []);
 });
 
+test('a connection that breaks and a caller that stops release nothing of what is held back', async () => {
+    const sent = events(message('One two. The secret sauce')).filter((it) => !/done|completed/.test(it.type));
+    for (const ends of ['fails', 'stops']) {
+        let signal;
+        const fetch = async (_url, init) => {
+            signal = init.signal;
+            const body = new ReadableStream({
+                start: (to) => sent.forEach((it) => to.enqueue(new TextEncoder().encode(`event: ${it.type}\ndata: ${JSON.stringify(it)}\n\n`))),
+                pull: (to) => void (ends === 'fails' && to.error(new Error('lost'))),
+            });
+            return new Response(body, { headers: { 'content-type': 'text/event-stream' } });
+        };
+        const guarded = guardOpenAI(new OpenAI({ apiKey: 'none', baseURL: 'http://model.invalid/v1', fetch, maxRetries: 0 }), guard);
+        const seen = [];
+        const reading = (async () => {
+            for await (const event of await guarded.responses.create({ model: 'm', input: 'hi', stream: true })) {
+                seen.push(event);
+                if (ends === 'stops' && deltas(seen, 'output_text').includes('two')) return;
+            }
+        })();
+        if (ends === 'fails') await assert.rejects(reading);
+        else await reading;
+        assert.ok(!JSON.stringify(seen).includes('secret'));
+        assert.ok(signal.aborted);
+    }
+});
+
 test('the helpers of the package see what was judged', async () => {
     const text = 'Write to ann@example.com.';
     const one = client(events(message(text))).client.responses.stream({ model: 'm', input: 'hi' });
