@@ -107,7 +107,8 @@ export class ChatChunks {
         }
         const older = delta['function_call'] && { index: FUNCTION_CALL, function: delta['function_call'] };
         for (const call of [...(delta['tool_calls'] ?? []), ...(older ? [older] : [])]) {
-            const { index = 0, id, type, function: { name = '', arguments: text = '' } = {} } = call;
+            const { index = 0, id, type, function: given, custom } = call;
+            const { name = '', arguments: text = custom?.input ?? '' } = given ?? custom ?? {};
             const known = choice.calls.get(index);
             choice.calls.set(index, known ? { ...known, name: known['name'] + name } : { id, type, name });
             stream.toolCall(index, name, id);
@@ -153,10 +154,12 @@ export class ChatChunks {
             }
             const index = channel.toolCall;
             const { id, type, name } = choice.calls.get(index) ?? {};
-            const whole = { ...(name !== undefined && { name }), arguments: text };
+            const named = { ...(name !== undefined && { name }) };
+            const whole = { ...named, arguments: text };
+            const told = type === 'custom' ? { custom: { ...named, input: text } } : { function: whole };
             choice.calls.delete(index);
             if (index === FUNCTION_CALL) delta['function_call'] = whole;
-            else (delta['tool_calls'] ??= []).push({ index, ...(id && { id }), ...(type && { type }), function: whole });
+            else (delta['tool_calls'] ??= []).push({ index, ...(id && { id }), ...(type && { type }), ...told });
         }
     }
 }

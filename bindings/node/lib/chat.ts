@@ -92,7 +92,9 @@ function redacted<T extends object>(message: T, redactions: readonly Redaction[]
 function redactCall(message: Loose, part: number, text: string): void {
     const calls: Loose[] = message['tool_calls'] ?? [];
     const call = calls[part];
-    if (call?.['function']) {
+    if (call?.['custom']) {
+        message['tool_calls'] = calls.with(part, { ...call, custom: { ...call['custom'], input: text } });
+    } else if (call?.['function']) {
         message['tool_calls'] = calls.with(part, { ...call, function: { ...call['function'], arguments: text } });
     } else if (message['function_call']) {
         message['function_call'] = { ...message['function_call'], arguments: text };
@@ -136,7 +138,7 @@ export async function judgeCompletion<T extends object>(
         if (!choice['message']) throw new BrightlineError('BL_INPUT', 'a choice of the completion has no `message`');
         const { message: given, ...others } = choice;
         const message = await withoutExtras(guard, body, given, MESSAGE);
-        const verdict = await guard.checkAsync({ ...context(body), messages: [...body.messages, message as Message] });
+        const verdict = await guard.checkAsync(answered(body, message as Message));
         options.onVerdict?.(verdict);
         if (withholds(verdict)) {
             if (options.withheld === 'error') throw new BlockedError(verdict);
@@ -174,8 +176,7 @@ async function withoutExtras(guard: Guard, body: ChatBody, object: Loose, known:
 export async function passes(guard: Guard, of: Context, json: unknown): Promise<boolean> {
     const content = words(json);
     if (content === '') return true;
-    const messages: Message[] = [...of.messages, { role: 'assistant', content }];
-    return (await guard.checkAsync({ ...context(of), messages })).passes;
+    return (await guard.checkAsync(answered(of, { role: 'assistant', content }))).passes;
 }
 
 /** Fields of the protocols that hold no words of a model. */
@@ -191,5 +192,19 @@ export function words(json: unknown): string {
 
 /** @internal */
 export function context(of: Context): Context {
-    return { messages: of.messages, ...(of.system && { system: of.system }) };
+    return { messages: of.messages.map(readable), ...(of.system && { system: of.system }) };
+}
+
+/** The context with an answer after it, which is what is judged. @internal */
+export function answered(of: Context, answer: Message): Context {
+    const { messages, ...others } = context(of);
+    return { ...others, messages: [...messages, readable(answer)] };
+}
+
+/** The message as the guard reads it: what a custom tool is called with is a text. */
+function readable(message: Message): Message {
+    const calls: unknown = message?.tool_calls;
+    if (!Array.isArray(calls) || !calls.some((call) => call?.custom)) return message;
+    const plain = ({ custom, ...call }: Loose) => ({ ...call, ...(custom && { function: { name: custom.name, arguments: custom.input } }) });
+    return { ...message, tool_calls: calls.map(plain) };
 }

@@ -11,7 +11,7 @@
  *
  * @packageDocumentation
  */
-import { completionInstead, context, isChatBody, judgeCompletion, judgeRequest, type ChatBody, type ChatOptions } from './chat.js';
+import { answered, completionInstead, context, isChatBody, judgeCompletion, judgeRequest, type ChatBody, type ChatOptions } from './chat.js';
 import { chunksInstead } from './chat-stream.js';
 import { BlockedError, BrightlineError } from './errors.js';
 import type { Guard } from './guard.js';
@@ -102,7 +102,7 @@ export async function judgeResponse(
     if (json && 'choices' in json) {
         return Response.json(await judgeCompletion(guard, body, json, options), { status, statusText, headers });
     }
-    const verdict = await guard.checkAsync({ ...context(body), messages: [...body.messages, { role: 'assistant', content: text }] });
+    const verdict = await guard.checkAsync(answered(body, { role: 'assistant', content: text }));
     options.onVerdict?.(verdict);
     if (!withholds(verdict)) return new Response(verdict.redacted ?? text, { status, statusText, headers });
     if (options.withheld === 'error') throw new BlockedError(verdict);

@@ -1,6 +1,6 @@
 // Items of the Responses API, and of `@openai/agents`, which names some of their fields otherwise.
 
-import { context, judgeNew, words, type ChatOptions, type Context } from './chat.js';
+import { answered, judgeNew, words, type ChatOptions, type Context } from './chat.js';
 import { BlockedError } from './errors.js';
 import type { Guard } from './guard.js';
 import type { Message } from './input.js';
@@ -137,6 +137,6 @@ export async function judgeOutput<T extends object>(
     output: readonly T[],
 ): Promise<[readonly T[] | undefined, Verdict]> {
     const content = output.flatMap((item) => pieces(item).map((it) => it.block));
-    const verdict = await guard.checkAsync({ ...context(of), messages: [...of.messages, { role: 'assistant', content }] });
+    const verdict = await guard.checkAsync(answered(of, { role: 'assistant', content }));
     return [withholds(verdict) ? undefined : redacted(output, verdict), verdict];
 }

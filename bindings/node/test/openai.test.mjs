@@ -264,3 +264,15 @@ test('a connection that breaks and a caller that aborts release nothing of what 
         assert.equal(signal.aborted, true);
     }
 });
+
+test('what custom tools are called with is judged', async () => {
+    const custom = (input, index) => ({ ...(index !== undefined && { index }), id: 'c', type: 'custom', custom: { name: 'note', input } });
+    const given = completion({ tool_calls: [custom('to ann@example.com')] }, { tool_calls: [custom('the secret sauce recipe')] });
+    const { client: guarded } = client(given);
+    const messages = [...ask('hi').messages, { role: 'assistant', tool_calls: [custom('x')] }, { role: 'tool', tool_call_id: 'c', content: 'ok' }];
+    const { choices } = await guarded.chat.completions.create({ model: 'm', messages, n: 2 });
+    assert.deepEqual(choices[0].message.tool_calls, [custom('to [email]')]);
+    assert.equal(choices[1].message.content, MESSAGE);
+    const pieces = [chunk({ tool_calls: [custom('to ann@', 0)] }), chunk({ tool_calls: [{ index: 0, custom: { input: 'example.com' } }] }), chunk({}, 'tool_calls')];
+    assert.deepEqual((await stream(client(pieces), ask('hi'))).calls, [custom('to [email]', 0)]);
+});
