@@ -25,6 +25,7 @@ import type {
     LanguageModelV4ToolResultOutput,
     LanguageModelV4Usage,
 } from '@ai-sdk/provider' with { 'resolution-mode': 'import' };
+import { judgeNew } from './chat.js';
 import { BlockedError } from './errors.js';
 import type { Guard } from './guard.js';
 import type { Message } from './input.js';
@@ -177,18 +178,9 @@ async function judgePrompt(
     prompt: LanguageModelV4Prompt,
     onVerdict: GuardMiddlewareOptions['onVerdict'],
 ): Promise<Judged> {
-    const messages = toMessages(prompt);
-    const judged = [...prompt];
-    const first = prompt.findLastIndex((message) => message.role === 'assistant') + 1;
-    for (let target = first; target < prompt.length; target += 1) {
-        const message = prompt[target];
-        if (!message || message.role === 'system') continue;
-        const verdict = await guard.checkAsync({ messages, target });
-        onVerdict?.(verdict);
-        if (withholds(verdict)) return { prompt, verdict };
-        judged[target] = redactedMessage(message, byPart(verdict.redactions));
-    }
-    return { prompt: judged };
+    const [verdicts, verdict] = await judgeNew(guard, { messages: toMessages(prompt) }, { onVerdict });
+    if (verdict) return { prompt, verdict };
+    return { prompt: prompt.map((message, at) => redactedMessage(message, byPart(verdicts.get(at)?.redactions ?? []))) };
 }
 
 /** Redacted texts by the index of their part. */

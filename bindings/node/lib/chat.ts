@@ -1,9 +1,8 @@
-// Requests, completions and chunks of the chat completions API, for the integrations that see them.
+// Requests and answers of the chat completions API, for the integrations that see them.
 
-import { BlockedError } from './errors.js';
+import { BlockedError, BrightlineError } from './errors.js';
 import type { Guard } from './guard.js';
 import type { Message } from './input.js';
-import type { Channel, GuardStream, Released } from './stream.js';
 import { withholds, type Redaction, type Verdict } from './verdict.js';
 
 /** How an integration acts on verdicts. */
@@ -32,27 +31,52 @@ export function isChatBody(body: unknown): body is ChatBody {
     return typeof body === 'object' && body !== null && Array.isArray((body as ChatBody).messages);
 }
 
-/** The request with placeholders where something is redacted, or why it is withheld. @internal */
-export async function judgeRequest(guard: Guard, body: ChatBody, options: ChatOptions): Promise<[ChatBody, Verdict?]> {
-    const { messages, system } = body;
-    const judged = [...messages];
-    const first = messages.findLastIndex((message) => message?.role === 'assistant') + 1;
-    for (let target = first; target < messages.length; target += 1) {
-        const message = messages[target];
-        if (message?.role === 'system' || message?.role === 'developer') continue;
-        const verdict = await guard.checkAsync({ messages, target, ...(system && { system }) });
+/** What an answer follows. @internal */
+export interface Context {
+    messages: Message[];
+    system?: string | object[] | undefined;
+}
+
+/**
+ * The verdicts on a request's messages, by index, or the one that withholds. Judged is what is new: all after the last answer,
+ * and a last message that puts words into the model's mouth. What came before was judged when it was new, and is looked at
+ * once more for what is to be redacted, since the host sends it as it was. @internal
+ */
+export async function judgeNew(guard: Guard, of: Context, options: ChatOptions): Promise<[Map<number, Verdict>, Verdict?]> {
+    const { messages } = of;
+    const verdicts = new Map<number, Verdict>();
+    const asked = [...messages.keys()].filter((at) => !OPERATOR.includes(messages[at]?.role));
+    const first = messages.slice(0, -1).findLastIndex((message) => message?.role === 'assistant') + 1;
+    for (const target of asked.filter((at) => at >= first)) {
+        const verdict = await guard.checkAsync({ ...context(of), target });
         options.onVerdict?.(verdict);
+        verdicts.set(target, verdict);
         if (withholds(verdict)) {
             if (options.withheld === 'error') throw new BlockedError(verdict);
-            return [body, verdict];
+            return [verdicts, verdict];
         }
-        if (message) judged[target] = redacted(message, verdict.redactions);
     }
-    return [{ ...body, messages: judged }];
+    const before = asked.filter((at) => at < first && messages[at]?.role !== 'assistant');
+    if (before.length === 0) return [verdicts];
+    const again = await guard.checkBatch(before.map((at) => messages.slice(at, at + 1)));
+    for (const [number, verdict] of again.entries()) verdicts.set(before[number] ?? 0, verdict);
+    return [verdicts];
+}
+
+/** Who writes what is context. */
+const OPERATOR: unknown[] = ['system', 'developer'];
+
+/** The request with placeholders where something is redacted, or why it is withheld. @internal */
+export async function judgeRequest(guard: Guard, body: ChatBody, options: ChatOptions): Promise<[ChatBody, Verdict?]> {
+    const [verdicts, withheld] = await judgeNew(guard, body, options);
+    if (withheld) return [body, withheld];
+    const messages = body.messages.map((message, at) => redacted(message, verdicts.get(at)?.redactions ?? []));
+    return [{ ...body, messages }];
 }
 
 /** The message with placeholders. */
 function redacted<T extends object>(message: T, redactions: readonly Redaction[]): T {
+    if (redactions.length === 0) return message;
     const copy: Loose = { ...message };
     // A refusal follows the content, and both are one string.
     const fields = ['content', 'refusal'].filter((field) => typeof copy[field] === 'string');
@@ -68,7 +92,9 @@ function redacted<T extends object>(message: T, redactions: readonly Redaction[]
 function redactCall(message: Loose, part: number, text: string): void {
     const calls: Loose[] = message['tool_calls'] ?? [];
     const call = calls[part];
-    if (call?.['function']) {
+    if (call?.['custom']) {
+        message['tool_calls'] = calls.with(part, { ...call, custom: { ...call['custom'], input: text } });
+    } else if (call?.['function']) {
         message['tool_calls'] = calls.with(part, { ...call, function: { ...call['function'], arguments: text } });
     } else if (message['function_call']) {
         message['function_call'] = { ...message['function_call'], arguments: text };
@@ -107,174 +133,78 @@ export async function judgeCompletion<T extends object>(
     completion: T,
     options: ChatOptions,
 ): Promise<T> {
-    const choices: Loose[] = (completion as Loose)['choices'] ?? [];
-    const judged = await Promise.all(
-        choices.map(async (choice, at) => {
-            const verdict = await guard.checkAsync({ ...context(body), messages: [...body.messages, choice['message']] });
-            options.onVerdict?.(verdict);
-            if (withholds(verdict)) {
-                if (options.withheld === 'error') throw new BlockedError(verdict);
-                return choiceInstead(verdict, choice['index'] ?? at);
-            }
-            if (verdict.redactions.length === 0) return choice;
-            return { ...choice, logprobs: null, message: redacted(choice['message'], verdict.redactions) };
-        }),
-    );
-    return { ...completion, choices: judged };
+    const { choices = [], ...head } = completion as Loose;
+    const judge = async (choice: Loose, at: number) => {
+        if (!choice['message']) throw new BrightlineError('BL_INPUT', 'a choice of the completion has no `message`');
+        const { message: given, ...others } = choice;
+        const message = await withoutExtras(guard, body, given, MESSAGE);
+        const verdict = await guard.checkAsync(answered(body, message as Message));
+        options.onVerdict?.(verdict);
+        if (withholds(verdict)) {
+            if (options.withheld === 'error') throw new BlockedError(verdict);
+            return choiceInstead(verdict, choice['index'] ?? at);
+        }
+        const shown = await withoutExtras(guard, body, others, CHOICE);
+        if (verdict.redactions.length === 0) return { ...shown, message };
+        return { ...shown, logprobs: null, message: redacted(message, verdict.redactions) };
+    };
+    const shown = await withoutExtras(guard, body, head, HEAD);
+    return { ...shown, choices: await Promise.all(choices.map(judge)) } as unknown as T;
 }
 
-function context(body: ChatBody): { messages: Message[]; system?: string | object[] } {
-    return { messages: body.messages, ...(body.system && { system: body.system }) };
+/** The fields of an answer that the guard reads by themselves. */
+const MESSAGE = ['role', 'content', 'refusal', 'reasoning_content', 'tool_calls', 'function_call'];
+
+/** Those of a choice that repeat it or hold no words. @internal */
+export const CHOICE = ['index', 'finish_reason', 'logprobs'];
+
+/** Those of a completion, or of a chunk, that hold no words of the model. @internal */
+export const HEAD = ['id', 'object', 'created', 'model', 'usage', 'system_fingerprint', 'service_tier'];
+
+/** The fields of an object that are named. @internal */
+export function only(object: Loose, known: readonly string[]): Loose {
+    return Object.fromEntries(Object.entries(object).filter(([field]) => known.includes(field)));
 }
 
-/** The chunks that stand in for an answer that is withheld. @internal */
-export function chunksInstead(verdict: Verdict, model: unknown): Loose[] {
-    const { choices: _, ...head } = completionInstead(verdict, model);
-    return [{ ...head, object: 'chat.completion.chunk', choices: [chunkInstead(verdict, 0)] }];
+/** The object without its other fields, such as annotations or the transcript of a recording, where they do not pass. */
+async function withoutExtras(guard: Guard, body: ChatBody, object: Loose, known: readonly string[]): Promise<Loose> {
+    const extras = Object.entries(object).filter(([field]) => !known.includes(field));
+    return (await passes(guard, body, Object.fromEntries(extras))) ? object : only(object, known);
 }
 
-function chunkInstead(verdict: Verdict, index: number): Loose {
-    return { index, delta: { role: 'assistant', content: verdict.message ?? '' }, finish_reason: 'content_filter' };
+/** Whether the words of an answer's JSON may be shown as they are. @internal */
+export async function passes(guard: Guard, of: Context, json: unknown): Promise<boolean> {
+    const content = words(json);
+    if (content === '') return true;
+    return (await guard.checkAsync(answered(of, { role: 'assistant', content }))).passes;
 }
 
-/** The index of the call that came before there were several. */
-const FUNCTION_CALL = 2 ** 32 - 1;
+/** Fields of the protocols that hold no words of a model. */
+const NO_WORDS = new Set(['id', 'type', 'status', 'role', 'call_id', 'callId', 'data', 'encrypted_content', 'result', 'signature']);
 
-/** The text fields of a delta, and what they are. */
-const TEXTS: [string, Channel][] = [
-    ['content', 'text'],
-    ['refusal', 'text'],
-    ['reasoning_content', 'reasoning'],
-    ['reasoning', 'reasoning'],
-];
-
-/** One choice while it arrives. */
-interface Choice {
-    stream: GuardStream;
-    /** The field that the texts of a channel go to. */
-    fields: { text: string; reasoning: string };
-    /** Calls whose arguments wait, without the arguments. */
-    calls: Map<number, Loose>;
-    ended: boolean;
+/** The texts in a JSON value, a line each. @internal */
+export function words(json: unknown): string {
+    if (typeof json === 'string') return json;
+    if (typeof json !== 'object' || json === null) return '';
+    const fields = Object.entries(json).filter(([field]) => Array.isArray(json) || !NO_WORDS.has(field));
+    return fields.map(([, value]) => words(value)).filter((it) => it !== '').join('\n');
 }
 
-/**
- * A streamed completion while it arrives. What it does not know, such as audio and the tokens beside `logprobs`, it does not
- * pass on. @internal
- */
-export class ChatChunks {
-    /** Whether nothing more is to be released. */
-    stopped = false;
-    readonly #guard: Guard;
-    readonly #body: ChatBody;
-    readonly #options: ChatOptions;
-    readonly #choices = new Map<number, Choice>();
+/** @internal */
+export function context(of: Context): Context {
+    return { messages: of.messages.map(readable), ...(of.system && { system: of.system }) };
+}
 
-    constructor(guard: Guard, body: ChatBody, options: ChatOptions) {
-        this.#guard = guard;
-        this.#body = body;
-        this.#options = options;
-    }
+/** The context with an answer after it, which is what is judged. @internal */
+export function answered(of: Context, answer: Message): Context {
+    const { messages, ...others } = context(of);
+    return { ...others, messages: [...messages, readable(answer)] };
+}
 
-    /** The chunk with what may be shown; without choices where that is nothing. */
-    async take(chunk: Loose): Promise<Loose | undefined> {
-        if (this.stopped) return undefined;
-        const choices: Loose[] = [];
-        for (const choice of chunk['choices'] ?? []) {
-            const shown = await this.#take(choice);
-            if (shown) choices.push(shown);
-        }
-        const expected = this.#body.n ?? 1;
-        this.stopped = this.#choices.size >= expected && [...this.#choices.values()].every((it) => it.ended === true && this.#withheld);
-        return choices.length > 0 || chunk['usage'] ? { ...chunk, choices } : undefined;
-    }
-
-    #withheld = false;
-
-    /** Gives up what is held back. */
-    close(): void {
-        this.stopped = true;
-        for (const { stream } of this.#choices.values()) stream.close();
-    }
-
-    /** What is left where the source ended without a finish reason. */
-    async rest(): Promise<Loose[]> {
-        const rest = [];
-        for (const [index, choice] of this.#choices) {
-            if (!choice.ended) rest.push(await this.#end(choice, { index, delta: {}, finish_reason: null }));
-        }
-        return rest;
-    }
-
-    async #take(part: Loose): Promise<Loose | undefined> {
-        const choice = this.#choice(part['index'] ?? 0);
-        if (choice.ended) return undefined;
-        const { stream, fields } = choice;
-        const delta: Loose = part['delta'] ?? {};
-        const shown: Loose = { ...('role' in delta && { role: delta['role'] }) };
-        const push = async (chunk: string, channel: Channel) => {
-            const step = await stream.pushAsync(chunk, channel);
-            this.#show(choice, step.released, shown);
-            return step.stopped;
-        };
-        for (const [field, channel] of TEXTS) {
-            const text = delta[field];
-            if (typeof text !== 'string') continue;
-            fields[channel as 'text' | 'reasoning'] = field;
-            if (await push(text, channel)) return this.#end(choice, { ...part, delta: shown });
-        }
-        const older = delta['function_call'] && { index: FUNCTION_CALL, function: delta['function_call'] };
-        for (const call of [...(delta['tool_calls'] ?? []), ...(older ? [older] : [])]) {
-            const { index = 0, id, type, function: { name = '', arguments: text = '' } = {} } = call;
-            const known = choice.calls.get(index);
-            choice.calls.set(index, known ? { ...known, name: known['name'] + name } : { id, type, name });
-            stream.toolCall(index, name, id);
-            if (await push(text, { toolCall: index })) return this.#end(choice, { ...part, delta: shown });
-        }
-        const out = { ...part, delta: shown, ...('logprobs' in part && { logprobs: null }) };
-        if (part['finish_reason']) return this.#end(choice, out);
-        return Object.keys(shown).length > 0 ? out : undefined;
-    }
-
-    #choice(index: number): Choice {
-        const known = this.#choices.get(index);
-        if (known) return known;
-        const stream = this.#guard.stream(context(this.#body));
-        const choice: Choice = { stream, fields: { text: 'content', reasoning: 'reasoning_content' }, calls: new Map(), ended: false };
-        this.#choices.set(index, choice);
-        return choice;
-    }
-
-    async #end(choice: Choice, part: Loose): Promise<Loose> {
-        choice.ended = true;
-        const { released, verdict } = await choice.stream.finishAsync();
-        this.#options.onVerdict?.(verdict);
-        const delta: Loose = part['delta'];
-        this.#show(choice, released, delta);
-        if (!withholds(verdict)) {
-            // Calls without arguments have nothing that could be released.
-            for (const index of [...choice.calls.keys()]) this.#show(choice, [{ channel: { toolCall: index }, text: '' }], delta);
-            return part;
-        }
-        if (this.#options.withheld === 'error') throw new BlockedError(verdict);
-        this.#withheld = true;
-        delta['content'] = (delta['content'] ?? '') + (verdict.message ?? '');
-        return { ...part, delta, finish_reason: 'content_filter' };
-    }
-
-    #show(choice: Choice, released: readonly Released[], delta: Loose): void {
-        for (const { channel, text } of released) {
-            if (typeof channel === 'string') {
-                const field = choice.fields[channel];
-                delta[field] = (delta[field] ?? '') + text;
-                continue;
-            }
-            const index = channel.toolCall;
-            const { id, type, name } = choice.calls.get(index) ?? {};
-            const whole = { ...(name !== undefined && { name }), arguments: text };
-            choice.calls.delete(index);
-            if (index === FUNCTION_CALL) delta['function_call'] = whole;
-            else (delta['tool_calls'] ??= []).push({ index, ...(id && { id }), ...(type && { type }), function: whole });
-        }
-    }
+/** The message as the guard reads it: what a custom tool is called with is a text. */
+function readable(message: Message): Message {
+    const calls: unknown = message?.tool_calls;
+    if (!Array.isArray(calls) || !calls.some((call) => call?.custom)) return message;
+    const plain = ({ custom, ...call }: Loose) => ({ ...call, ...(custom && { function: { name: custom.name, arguments: custom.input } }) });
+    return { ...message, tool_calls: calls.map(plain) };
 }

@@ -13,6 +13,7 @@ import type { Verdict } from './verdict.js';
  * | `BL_STREAM_CLOSED` | something was pushed after the end of a stream |
  * | `BL_STREAM_BUSY` | a stream was used before an earlier chunk was judged |
  * | `BL_BLOCKED` | what was judged must not be passed on; only from streams and integrations that are told to throw |
+ * | `BL_UNGUARDED` | a guarded client was asked for something that is not judged |
  * | `BL_ADDON` | the package holds no addon for this platform |
  * | `BL_INTERNAL` | a fault of Brightline |
  */
@@ -25,6 +26,7 @@ export type ErrorCode =
     | 'BL_STREAM_CLOSED'
     | 'BL_STREAM_BUSY'
     | 'BL_BLOCKED'
+    | 'BL_UNGUARDED'
     | 'BL_ADDON'
     | 'BL_INTERNAL';
 
@@ -95,7 +97,7 @@ interface Details {
 
 /** The error that the addon threw, as users see it. @internal */
 export function fromNative(error: unknown): unknown {
-    if (!(error instanceof Error)) return error;
+    if (!(error instanceof Error) || error instanceof BrightlineError) return error;
     let failure: Details & { code: ErrorCode; message: string };
     try {
         failure = JSON.parse(error.message);

@@ -92,13 +92,7 @@ const LONE_SURROGATE = /\\ud[89a-f]/;
 
 /** The record on one line. @internal */
 export function toJson(input: Input): string {
-    let record: unknown = input;
-    if (typeof input === 'string') record = { text: input };
-    else if (Array.isArray(input)) record = { messages: input };
-    else if (typeof input !== 'object' || input === null) {
-        const given = input === null ? 'null' : typeof input;
-        throw new BrightlineError('BL_INPUT', `expected a text, a list of messages or a record, got ${given}`);
-    }
+    const record = toRecord(input);
     try {
         const json = JSON.stringify(record);
         // Rust's strings hold no half of a pair: as everywhere else in JavaScript, it becomes U+FFFD.
@@ -107,6 +101,33 @@ export function toJson(input: Input): string {
         const why = error instanceof Error ? error.message.split('\n')[0] : String(error);
         throw new BrightlineError('BL_INPUT', `the record has no JSON form: ${why}`);
     }
+}
+
+/** The records as a list; `first` is the index of the first one. @internal */
+export function toJsonList(inputs: readonly Input[], first: number): string {
+    try {
+        const json = JSON.stringify(inputs.map(toRecord));
+        if (!json.includes('\\ud')) return json;
+    } catch {
+        // One by one, it shows which of them it is.
+    }
+    const one = (input: Input, at: number) => {
+        try {
+            return toJson(input);
+        } catch (error) {
+            if (!(error instanceof BrightlineError)) throw error;
+            throw new BrightlineError(error.code, error.message, { index: first + at });
+        }
+    };
+    return `[${inputs.map(one).join(',')}]`;
+}
+
+function toRecord(input: Input): unknown {
+    if (typeof input === 'string') return { text: input };
+    if (Array.isArray(input)) return { messages: input };
+    if (typeof input === 'object' && input !== null) return input;
+    const given = input === null ? 'null' : typeof input;
+    throw new BrightlineError('BL_INPUT', `expected a text, a list of messages or a record, got ${given}`);
 }
 
 function wellFormed(_key: string, value: unknown): unknown {

@@ -2,7 +2,17 @@ import { join } from 'node:path';
 import { BrightlineError } from './errors.js';
 
 /** A verdict on its way from the addon: the wire form alone, or with the places of its spans in UTF-16 units. @internal */
-export type Judged = string | { wire: string; units: number[] };
+export type Judged = string | { readonly wire: string; readonly units: ArrayLike<number> };
+
+/** Verdicts of a batch, one after the other. @internal */
+export interface NativePortion {
+    /** Their wire forms. */
+    wire: Buffer;
+    /** The places in them. */
+    units: Uint32Array;
+    /** For each verdict, where it ends in `wire`, and where in `units`. */
+    ends: Uint32Array;
+}
 
 /** @internal */
 export interface NativeOptions {
@@ -51,7 +61,7 @@ export interface NativeStream {
 export interface NativeGuard {
     check(record: string): Judged;
     checkAsync(record: string): Promise<Judged>;
-    checkBatch(records: string, threads?: number): Promise<Judged[]>;
+    checkBatch(next: () => string | null, threads?: number): Promise<NativePortion[]>;
     stream(context: string): NativeStream;
     readonly policy: NativeName;
     readonly models: NativeName | null;

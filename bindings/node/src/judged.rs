@@ -20,22 +20,36 @@ pub(crate) type Judged = Either<String, Placed>;
 
 /// Judges a record in the form that `score` reads.
 pub(crate) fn judge(guard: &Guard, record: &str) -> Result<Judged, Failure> {
-    let input = wire::parse(record.as_bytes())?;
-    let verdict = guard.check(&input)?;
-    Ok(judged(&verdict, &input))
+    judge_with(guard, record, judged)
 }
 
-/// The verdict on an input. Places outside of the input keep their byte offsets.
+/// Judges a record, and makes something of verdict and input.
+pub(crate) fn judge_with<T>(
+    guard: &Guard,
+    record: &str,
+    make: impl FnOnce(&Verdict, &Input<'_>) -> T,
+) -> Result<T, Failure> {
+    let input = wire::parse(record.as_bytes())?;
+    let verdict = guard.check(&input)?;
+    Ok(make(&verdict, &input))
+}
+
+/// The verdict on an input.
 pub(crate) fn judged(verdict: &Verdict, input: &Input<'_>) -> Judged {
     // A verdict always has a JSON form: its keys are strings.
     let wire = serde_json::to_string(verdict).unwrap_or_default();
     let mut units = Vec::new();
+    places(verdict, input, &mut units);
+    if units.is_empty() { Either::A(wire) } else { Either::B(Placed { wire, units }) }
+}
+
+/// Start and end of every span of the verdict, in UTF-16 units. Places outside of the input keep their byte offsets.
+pub(crate) fn places(verdict: &Verdict, input: &Input<'_>, units: &mut Vec<u32>) {
     let mut ruler = Ruler { input, text: None, byte: 0, unit: 0 };
     let evidence = verdict.findings.iter().flat_map(|finding| &finding.evidence);
     for span in evidence.flat_map(|evidence| &evidence.spans) {
         units.extend([ruler.unit_of(span, span.start), ruler.unit_of(span, span.end)]);
     }
-    if units.is_empty() { Either::A(wire) } else { Either::B(Placed { wire, units }) }
 }
 
 /// Counts UTF-16 units up to a byte, and goes on from there for the next place in the same text.

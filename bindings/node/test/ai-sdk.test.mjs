@@ -3,7 +3,8 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { generateText, streamText, tool, wrapLanguageModel } from 'ai';
+import { setImmediate } from 'node:timers/promises';
+import { generateText, isStepCount, streamText, tool, wrapLanguageModel } from 'ai';
 import { convertArrayToReadableStream, MockLanguageModelV4 } from 'ai/test';
 import { Guard } from 'brightline';
 import { guardMiddleware } from 'brightline/ai-sdk';
@@ -182,4 +183,57 @@ test('a tool result is judged before the model reads it', async () => {
         ],
     });
     assert.deepEqual(mock.doGenerateCalls[0].prompt.at(-1).content[0].output, { type: 'text', value: '{"from":"[email]"}' });
+});
+
+test('a tool that takes several steps sees placeholders in each of them', async () => {
+    const prompts = [];
+    const call = { type: 'tool-call', toolCallId: 'c', toolName: 'look', input: '{}' };
+    const answers = [[call], [{ type: 'text', text: 'ok' }]];
+    const mock = new MockLanguageModelV4({
+        doGenerate: async ({ prompt }) => {
+            prompts.push(JSON.stringify(prompt));
+            const content = answers[prompts.length - 1];
+            return { content, finishReason: stop, usage, warnings: [] };
+        },
+    });
+    const look = tool({ inputSchema: z.object({}), execute: async () => 'ask bob@example.com' });
+    await generateText({ model: guarded(mock), prompt: 'I am ann@example.com', tools: { look }, stopWhen: isStepCount(2) });
+    assert.equal(prompts.length, 2);
+    for (const prompt of prompts) assert.ok(!prompt.includes('@example.com'), prompt);
+});
+
+test('a model that fails and a reader that cancels release nothing of what is held back', async () => {
+    const parts = [
+        { type: 'text-start', id: '1' },
+        { type: 'text-delta', id: '1', delta: 'One two. The secret sauce' },
+    ];
+    for (const ends of ['fails', 'cancels']) {
+        let canceled = false;
+        const mock = new MockLanguageModelV4({
+            doStream: async () => ({
+                stream: new ReadableStream({
+                    pull(controller) {
+                        if (parts[controller.at ?? 0]) controller.enqueue(parts[controller.at ?? 0]);
+                        else if (ends === 'fails') controller.error(new Error('lost'));
+                        controller.at = (controller.at ?? 0) + 1;
+                    },
+                    cancel: () => void (canceled = true),
+                }, { highWaterMark: 0 }),
+            }),
+        });
+        const { stream } = await guarded(mock).doStream({ prompt: [{ role: 'user', content: [{ type: 'text', text: 'hi' }] }] });
+        const reader = stream.getReader();
+        let shown = '';
+        try {
+            for (let read = await reader.read(); !read.done; read = await reader.read()) {
+                shown += read.value.delta ?? '';
+                if (ends === 'cancels' && shown !== '') await reader.cancel();
+            }
+        } catch (error) {
+            assert.equal(error.message, 'lost');
+        }
+        assert.equal(shown, 'One two. The ');
+        await setImmediate();
+        assert.equal(canceled, ends === 'cancels');
+    }
 });

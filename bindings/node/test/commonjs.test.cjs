@@ -6,7 +6,7 @@ test('both module systems share one implementation', async () => {
     const imported = await import('brightline');
     assert.equal(required.Guard, imported.Guard);
     assert.equal(required.BrightlineError, imported.BrightlineError);
-    for (const name of ['ai-sdk', 'express', 'fetch', 'openai']) {
+    for (const name of ['ai-sdk', 'express', 'fetch', 'openai', 'openai-agents']) {
         const [one, two] = [require(`brightline/${name}`), await import(`brightline/${name}`)];
         for (const key of Object.keys(one)) assert.equal(one[key], two[key]);
     }

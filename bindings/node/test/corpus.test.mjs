@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { BrightlineError, Guard } from 'brightline';
-import { cases, COMMAND, ROOT, untimed } from './helpers.mjs';
+import { cases, COMMAND, cut, randoms, ROOT, untimed } from './helpers.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'brightline-'));
 
@@ -81,3 +81,48 @@ for (const [models, args] of [[false, ['--no-models']], [undefined, ['--models',
         assert.ok(compared > 200, `${compared} cases`);
     });
 }
+
+/** The answer that a record is about, and what it follows; nothing where it is about something else. */
+function answerOf({ messages, target, request, response, tool_call, tool_result, text, ...circumstances }) {
+    if (messages) {
+        const last = messages.at(-1);
+        const fields = Object.keys(last ?? {}).filter((field) => last[field] !== null && field !== 'name');
+        const plain = last?.role === 'assistant' && typeof last.content === 'string' && fields.length === 2;
+        if (!plain || messages.length < 2 || (target ?? messages.length - 1) !== messages.length - 1) return undefined;
+        return { answer: last.content, context: { ...circumstances, messages: messages.slice(0, -1) } };
+    }
+    if (typeof response !== 'string' || [request, tool_call, tool_result, text].findLastIndex(Boolean) !== 0) return undefined;
+    return { answer: response, context: { ...circumstances, request } };
+}
+
+/** What is the same for a stream: a stream has released what a check gives as redacted. */
+const comparable = (wire) => ({ ...JSON.parse(wire), elapsed_us: 0, redacted: undefined, redactions: undefined });
+
+test("answers that stream come to the command's verdict and text, however they are cut", () => {
+    let streamed = 0;
+    for (const [name, records] of groups) {
+        const [policy, deployment] = JSON.parse(name);
+        const lines = score(policy, deployment, records, ['--no-models']);
+        if (lines.refused) continue;
+        const guard = new Guard({ policy, models: false, ...(deployment && { settings: deployment }) });
+        for (const [at, record] of records.entries()) {
+            const whole = JSON.parse(lines[at]);
+            const given = answerOf(record);
+            if (!given || whole.error) continue;
+            streamed += 1;
+            for (const most of [1, 12, given.answer.length + 1]) {
+                const stream = guard.stream(given.context);
+                const random = randoms(streamed * most);
+                const steps = cut(given.answer, random, most).map((piece) => stream.push(piece));
+                const end = stream.finish();
+                const text = [...steps, end].flatMap((it) => it.released).map((it) => it.text).join('');
+                assert.equal(end.verdict.action, whole.action, record.id);
+                assert.equal(end.stopped, ['escalate', 'block'].includes(whole.action), record.id);
+                if (end.stopped || whole.action === 'revise') continue;
+                assert.deepEqual(comparable(end.verdict.wire), comparable(lines[at]), record.id);
+                assert.equal(text, whole.redacted ?? given.answer.toWellFormed(), record.id);
+            }
+        }
+    }
+    assert.ok(streamed > 40, `${streamed} answers`);
+});

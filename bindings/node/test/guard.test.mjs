@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { BrightlineError, Guard, Verdict } from 'brightline';
-import { HOUSE } from './helpers.mjs';
+import { HOUSE, untimed } from './helpers.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'brightline-'));
 const house = join(folder, 'house.md');
@@ -129,6 +129,25 @@ test('asynchronous checks fail like the others', async () => {
     await assert.rejects(guard.checkBatch(['fine', null]), refused('BL_INPUT', { index: 1 }));
     await assert.rejects(guard.checkBatch(['fine'], { threads: 0 }), refused('BL_OPTIONS'));
     assert.deepEqual(await guard.checkBatch([]), []);
+});
+
+test('a batch of many portions keeps its order, its places and the index of what cannot be judged', async () => {
+    const inputs = Array.from({ length: 300 }, (_, at) => ({ id: at, request: at % 3 ? `🍝 ${at}` : `🍝 mail to a${at}@example.com \ud83c` }));
+    for (const threads of [1, 3, undefined]) {
+        const verdicts = await guard.checkBatch(inputs, { threads });
+        for (const [at, verdict] of verdicts.entries()) {
+            const alone = guard.check(inputs[at]);
+            assert.equal(untimed(verdict.wire), untimed(alone.wire));
+            assert.deepEqual(verdict.findings, alone.findings);
+            assert.equal(verdict.id, String(at));
+        }
+    }
+    const broken = inputs.with(205, { request: 3 }).with(290, null);
+    await assert.rejects(guard.checkBatch(broken.slice(0, 290)), refused('BL_INPUT', { index: 205, path: 'request' }));
+    await assert.rejects(guard.checkBatch(broken.slice(206)), refused('BL_INPUT', { index: 84 }));
+    const circular = { request: 'x' };
+    circular.self = circular;
+    await assert.rejects(guard.checkBatch([...inputs, circular]), refused('BL_INPUT', { index: 300 }));
 });
 
 test('a signal aborts a check', async () => {

@@ -39,6 +39,29 @@ export function cut(text, random, most) {
     return pieces;
 }
 
+/** A chunk of a chat completion, and its event. */
+export const chunk = (delta, finish_reason = null, index = 0) => ({ object: 'chat.completion.chunk', choices: [{ index, delta, finish_reason }] });
+export const event = (data) => `data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`;
+
+/** The events of a text in deltas. */
+export function events(text, seed = 2) {
+    const deltas = cut(text, randoms(seed), 4).map((content) => chunk({ content }));
+    return [chunk({ role: 'assistant' }), ...deltas, chunk({}, 'stop'), '[DONE]'].map(event);
+}
+
+/** What a client makes of an event stream. */
+export function told(body) {
+    const data = body.split('\n\n').flatMap((it) => (it.startsWith('data: ') ? [it.slice(6)] : []));
+    const json = data.filter((it) => it !== '[DONE]').map((it) => JSON.parse(it));
+    const choices = json.flatMap((it) => it.choices ?? []);
+    return {
+        text: choices.map((it) => it.delta.content ?? '').join(''),
+        finish: choices.map((it) => it.finish_reason).findLast((it) => it),
+        error: json.find((it) => it.error)?.error,
+        done: data.at(-1) === '[DONE]',
+    };
+}
+
 /** A policy that blocks one word, redacts addresses and asks for a revision of promises. */
 export const HOUSE = `+++
 name = "house"

@@ -139,3 +139,140 @@ test('a caller that stops reading ends the stream', async () => {
     for await (const _ of answer) break;
     assert.ok(answer.controller.signal.aborted);
 });
+
+test('each streamed choice has a stream of its own', async () => {
+    const texts = ['Write to ann@example.com, Bob.', 'Sure: the secret sauce recipe is this.', 'Ask Ann.'];
+    const cuts = texts.map((text, at) => cut(text, randoms(at + 3), 4));
+    const longest = Math.max(...cuts.map((it) => it.length));
+    const given = Array.from({ length: longest }, (_, at) => cuts.flatMap((it, index) => (it[at] ? [chunk({ content: it[at] }, null, index)] : []))).flat();
+    given.push(...texts.map((_, index) => chunk({}, 'stop', index)), { ...chunk({}), choices: [], usage: { total_tokens: 9 } });
+    const shown = ['', '', ''];
+    const finish = [];
+    let usage;
+    for await (const it of await client(given).client.chat.completions.create({ ...ask('hi'), n: 3, stream: true })) {
+        usage = it.usage ?? usage;
+        for (const { index, delta, finish_reason } of it.choices) {
+            shown[index] += delta.content ?? '';
+            if (finish_reason) finish[index] = finish_reason;
+        }
+    }
+    assert.deepEqual([shown[0], shown[2]], ['Write to [email], Bob.', 'Ask Ann.']);
+    assert.ok(shown[1].endsWith(MESSAGE) && !shown[1].includes('recipe'), shown[1]);
+    assert.deepEqual(finish, ['stop', 'content_filter', 'stop']);
+    assert.equal(usage.total_tokens, 9);
+});
+
+test('the helpers of the package see what was judged', async () => {
+    const deltas = cut('Write to ann@example.com.', randoms(2), 4).map((content) => chunk({ content }));
+    const streaming = client([chunk({ role: 'assistant' }), ...deltas, chunk({}, 'stop')]).client.chat.completions.stream(ask('hi'));
+    let seen = '';
+    streaming.on('content', (delta) => (seen += delta));
+    assert.equal((await streaming.finalChatCompletion()).choices[0].message.content, 'Write to [email].');
+    assert.equal(seen, 'Write to [email].');
+    const { client: parsing } = client(completion({ content: '{"to":"ann@example.com"}' }));
+    const response_format = { type: 'json_schema', json_schema: { name: 'x', strict: true, schema: { type: 'object' } } };
+    const parsed = await parsing.chat.completions.parse({ ...ask('hi'), response_format });
+    assert.equal(parsed.choices[0].message.content, '{"to":"[email]"}');
+    const called = [];
+    const sending = { id: '1', type: 'function', function: { name: 'send', arguments: '{"to":"ann@example.com"}' } };
+    const { client: running } = client(completion({ tool_calls: [sending] }));
+    const tools = [{ type: 'function', function: { name: 'send', function: (it) => (called.push(it), 'sent'), parse: JSON.parse, parameters: {} } }];
+    await running.chat.completions.runTools({ ...ask('hi'), tools }, { maxChatCompletions: 1 }).done();
+    assert.deepEqual(called, [{ to: '[email]' }]);
+    const strict = client([chunk({ content: 'the secret sauce recipe' }), chunk({}, 'stop')], { withheld: 'error' }).client.chat.completions;
+    for (const content of ['hi', 'the secret sauce recipe']) {
+        await assert.rejects(strict.stream(ask(content)).finalChatCompletion(), (error) => (error.cause ?? error).code === 'BL_BLOCKED');
+    }
+    await assert.rejects(strict.parse(ask('the secret sauce recipe')), { code: 'BL_BLOCKED' });
+    await assert.rejects(strict.create(ask('the secret sauce recipe')).withResponse(), { code: 'BL_BLOCKED' });
+    const lines = await client([...deltas, chunk({}, 'stop')]).client.chat.completions.create({ ...ask('hi'), stream: true });
+    assert.ok(!(await new Response(lines.toReadableStream()).text()).includes('example.com'));
+});
+
+test('nothing of the client passes unjudged in silence', async () => {
+    const { client: guarded } = client(completion({ content: 'to ann@example.com' }));
+    const unguarded = { code: 'BL_UNGUARDED' };
+    for (const name of ['beta', 'completions', 'realtime', 'audio', 'images', 'batches', 'conversations', '_client']) {
+        assert.throws(() => (name === '_client' ? guarded.chat : guarded)[name], unguarded, name);
+    }
+    for (const name of ['post', 'get', 'request']) assert.throws(() => guarded[name]('/x'), unguarded, name);
+    for (const name of ['retrieve', 'list', 'update', 'delete']) assert.throws(() => guarded.chat.completions[name]('x'), unguarded, name);
+    for (const name of ['retrieve', 'cancel', 'compact']) assert.throws(() => guarded.responses[name]('x'), unguarded, name);
+    assert.equal(guarded.baseURL, 'http://model.invalid/v1');
+    assert.equal(typeof guarded.models.list, 'function');
+    const again = guarded.withOptions({ timeout: 5 });
+    assert.equal((await again.chat.completions.create(ask('hi'))).choices[0].message.content, 'to [email]');
+    await assert.rejects(guarded.chat.completions.create({ model: 'm' }), { code: 'BL_INPUT', path: 'messages' });
+    await assert.rejects(guarded.chat.completions.create(ask('hi')).asResponse(), unguarded);
+});
+
+test('what stands beside an answer is judged with it', async () => {
+    const given = completion({ content: 'ok', audio: { id: 'a', data: 'UklG', transcript: 'to ann@example.com' } });
+    const { choices } = await client(given).client.chat.completions.create(ask('hi'));
+    assert.deepEqual(choices[0].message, { role: 'assistant', content: 'ok' });
+    const cited = { ...completion({ content: 'ok' }), citations: ['ann@example.com'], search: { size: 'low' } };
+    assert.equal((await client(cited).client.chat.completions.create(ask('hi'))).citations, undefined);
+    const repeating = { ...chunk({ content: 'to ann@exam' }), citations: ['ann@example.com'] };
+    repeating.choices[0].message = { role: 'assistant', content: 'to ann@example.com' };
+    const pieces = [repeating, chunk({ content: 'ple.com' }), chunk({}, 'stop')];
+    let seen = '';
+    for await (const it of await client(pieces).client.chat.completions.create({ ...ask('hi'), stream: true })) seen += JSON.stringify(it);
+    assert.ok(seen.includes('[email]') && !seen.includes('example.com'), seen);
+    const prefilled = { model: 'm', messages: [{ role: 'user', content: 'go on' }, { role: 'assistant', content: 'the secret sauce recipe is' }] };
+    const { client: guarded, sent } = client(completion({ content: 'never' }));
+    assert.equal((await guarded.chat.completions.create(prefilled)).choices[0].message.content, MESSAGE);
+    assert.equal(sent.length, 0);
+});
+
+test('a message of before is redacted again', async () => {
+    const { client: guarded, sent } = client(completion({ content: 'ok' }));
+    const messages = [
+        { role: 'system', content: 'Our address is us@example.com' },
+        { role: 'user', content: 'I am ann@example.com' },
+        { role: 'assistant', content: 'Hello.' },
+        { role: 'user', content: 'Who am I?' },
+    ];
+    await guarded.chat.completions.create({ model: 'm', messages });
+    assert.deepEqual(sent[0].messages.map((it) => it.content), ['Our address is us@example.com', 'I am [email]', 'Hello.', 'Who am I?']);
+});
+
+test('a connection that breaks and a caller that aborts release nothing of what is held back', async () => {
+    const pieces = [chunk({ content: 'One two. ' }), chunk({ content: 'The secret sauce' })];
+    for (const ends of ['fails', 'aborts']) {
+        let signal;
+        const fetch = async (_url, init) => {
+            signal = init.signal;
+            const body = new ReadableStream({
+                start: (controller) => pieces.forEach((it) => controller.enqueue(new TextEncoder().encode(`data: ${JSON.stringify(it)}\n\n`))),
+                pull: (controller) => void (ends === 'fails' && controller.error(new Error('lost'))),
+            });
+            return new Response(body, { headers: { 'content-type': 'text/event-stream' } });
+        };
+        const guarded = guardOpenAI(new OpenAI({ apiKey: 'none', baseURL: 'http://model.invalid/v1', fetch, maxRetries: 0 }), guard);
+        const answer = await guarded.chat.completions.create({ ...ask('hi'), stream: true });
+        let shown = '';
+        const reading = (async () => {
+            for await (const { choices } of answer) {
+                shown += choices[0]?.delta.content ?? '';
+                if (ends === 'aborts') answer.controller.abort();
+                if (ends === 'aborts' && shown !== '') return;
+            }
+        })();
+        if (ends === 'fails') await assert.rejects(reading);
+        else await reading;
+        assert.ok(!shown.includes('secret'), shown);
+        assert.equal(signal.aborted, true);
+    }
+});
+
+test('what custom tools are called with is judged', async () => {
+    const custom = (input, index) => ({ ...(index !== undefined && { index }), id: 'c', type: 'custom', custom: { name: 'note', input } });
+    const given = completion({ tool_calls: [custom('to ann@example.com')] }, { tool_calls: [custom('the secret sauce recipe')] });
+    const { client: guarded } = client(given);
+    const messages = [...ask('hi').messages, { role: 'assistant', tool_calls: [custom('x')] }, { role: 'tool', tool_call_id: 'c', content: 'ok' }];
+    const { choices } = await guarded.chat.completions.create({ model: 'm', messages, n: 2 });
+    assert.deepEqual(choices[0].message.tool_calls, [custom('to [email]')]);
+    assert.equal(choices[1].message.content, MESSAGE);
+    const pieces = [chunk({ tool_calls: [custom('to ann@', 0)] }), chunk({ tool_calls: [{ index: 0, custom: { input: 'example.com' } }] }), chunk({}, 'tool_calls')];
+    assert.deepEqual((await stream(client(pieces), ask('hi'))).calls, [custom('to [email]', 0)]);
+});
