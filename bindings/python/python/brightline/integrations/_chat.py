@@ -21,14 +21,14 @@ class Exchange:
     Args:
         guard: what judges.
         messages: the conversation that the request holds.
-        system: a system prompt beside the messages.
         heard: told of every verdict.
+        context: what the guard takes beside messages: `system`, `settings`, `tags`, `signals`.
     """
 
     def __init__(
-        self, guard: Guard, messages: Sequence[Any], system: Any = None, heard: Heard = lambda verdict: None
+        self, guard: Guard, messages: Sequence[Any], heard: Heard = lambda verdict: None, **context: Any
     ) -> None:
-        self.guard, self.system, self.heard = guard, system, heard
+        self.guard, self.heard, self.context = guard, heard, context
         self.messages: list[Any] = [plain(message) for message in messages]
 
     def request(self) -> bool:
@@ -39,7 +39,7 @@ class Exchange:
         """
         redacted = False
         for at in new(self.messages):
-            verdict = self._check(self.messages, target=at)
+            verdict = self.check(self.messages, target=at)
             if not let_through(verdict):
                 self.messages[at] = redact(self.messages[at], verdict)
                 redacted = True
@@ -55,7 +55,7 @@ class Exchange:
             Blocked: it may not be shown.
         """
         shown = message if isinstance(message.get("reasoning_content"), str) else _with_reasoning(message)
-        verdict = self._check([*self.messages, {key: shown[key] for key in _MESSAGE if key in shown}])
+        verdict = self.check([*self.messages, {key: shown[key] for key in _MESSAGE if key in shown}])
         if not let_through(verdict):
             shown = redact(shown, verdict)
             if "reasoning" in message and "reasoning_content" in shown:
@@ -63,18 +63,23 @@ class Exchange:
             if "reasoning_content" not in message:
                 shown.pop("reasoning_content", None)
             message = shown
-        for name in [name for name in message if name not in _MESSAGE]:
-            text = "\n".join(words(message[name]))
-            if text and not self._check([*self.messages, {"role": "assistant", "content": text}]).passes:
-                message = {key: value for key, value in message.items() if key != name}
-        return message
+        return self.known(message, _MESSAGE)
+
+    def known(self, value: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+        """The value without those of its other fields whose words do not pass."""
+        for name in [name for name in value if name not in fields]:
+            text = "\n".join(words(value[name]))
+            if text and not self.check([*self.messages, {"role": "assistant", "content": text}]).passes:
+                value = {key: item for key, item in value.items() if key != name}
+        return value
 
     def stream(self) -> Stream:
         """A stream for one choice."""
-        return self.guard.stream(self.messages, system=self.system)
+        return self.guard.stream(self.messages, **self.context)
 
-    def _check(self, messages: list[Any], target: int | None = None) -> Verdict:
-        verdict = self.guard.check(messages, system=self.system, target=target)
+    def check(self, messages: list[Any], target: int | None = None) -> Verdict:
+        """Judges one message under the context of the exchange."""
+        verdict = self.guard.check(messages, target=target, **self.context)
         self.heard(verdict)
         return verdict
 
@@ -129,8 +134,8 @@ class Chunks:
 
     @property
     def complete(self) -> bool:
-        """Whether every choice that began has ended."""
-        return all(choice.ended for choice in self._choices.values())
+        """Whether choices have begun, and all of them have ended."""
+        return bool(self._choices) and all(choice.ended for choice in self._choices.values())
 
     def close(self) -> None:
         """Drops what is held back."""
@@ -147,6 +152,15 @@ class Chunks:
             if not choice.ended:
                 choice.ended = True
                 self._verdict(choice, choice.stream.finish())
+
+    def rest(self) -> list[dict[str, Any]]:
+        """The source has said that it is done: the ends of the choices that had no finish reason.
+
+        Raises:
+            Blocked: a choice is not let through, and it is not to be refused.
+        """
+        parts = ({"index": at, "finish_reason": "stop"} for at, choice in self._choices.items() if not choice.ended)
+        return [choice for choice in map(self._take, list(parts)) if choice is not None]
 
     def take(self, chunk: dict[str, Any]) -> dict[str, Any]:
         """The chunk with what may be shown of it; without choices where that is nothing.
@@ -242,7 +256,8 @@ class Chunks:
     @staticmethod
     def _call(choice: _Choice, index: int, arguments: str, delta: dict[str, Any]) -> None:
         call = choice.calls[index]
-        head, name = {}, {}
+        head: dict[str, Any] = {}
+        name: dict[str, Any] = {}
         if not call["shown"]:
             head = {key: call[key] for key in ("id", "type") if key in call}
             name = {"name": call["name"]}
