@@ -70,7 +70,7 @@ def judged(exchange: Exchange, value: Any, *, refuse: bool) -> Any:
         Failure: it has not the form that it seems to have.
     """
     if not isinstance(value, dict) or not any("message" in _dict(choice) for choice in value.get("choices") or ()):
-        return _texts(exchange, value)
+        return texts_of(exchange, value)
     shown = []
     for at, choice in enumerate(value["choices"]):
         message = _dict(choice).get("message")
@@ -92,12 +92,16 @@ def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _texts(exchange: Exchange, value: Any) -> Any:
-    """Any value, with its texts and numbers judged as the parts of one answer."""
+def texts_of(exchange: Exchange, value: Any, role: str = "assistant") -> Any:
+    """Any value, with its texts and numbers judged as the parts of one message.
+
+    Raises:
+        Blocked: it may not be shown, or placeholders have no place in it.
+    """
     parts = [{"type": "text", "text": text} for text in _leaves(value)]
     if not parts:
         return value
-    verdict = exchange.check([*exchange.messages, {"role": "assistant", "content": parts}])
+    verdict = exchange.check([*exchange.messages, {"role": role, "content": parts}])
     if let_through(verdict):
         return value
     texts: dict[int, str] = {}
@@ -198,6 +202,25 @@ def event(value: Any, name: str = "") -> bytes:
     return head.encode() + b"data: " + dumped(value) + b"\n\n"
 
 
+def events_of(raw: bytes) -> Iterator[dict[str, Any]]:
+    """The values of a whole event stream.
+
+    Raises:
+        Failure: it is none, or its values are no objects.
+    """
+    for block in re.split(r"(?:\r\n|\n|\r){2}", _decoded(codecs.getincrementaldecoder("utf-8")(), raw, True)):
+        lines = (line.partition(":") for line in _LINE.split(block))
+        data = "\n".join(value.removeprefix(" ") for field, _, value in lines if field == "data")
+        if data and data.strip() != "[DONE]":
+            try:
+                value = json.loads(data)
+            except (ValueError, RecursionError):
+                raise UNREADABLE from None
+            if not isinstance(value, dict):
+                raise UNREADABLE
+            yield value
+
+
 class Events:
     """A stream of events: chunks of a completion, or values with one field of text. `over` and `cut` are as in `Text`.
 
@@ -214,7 +237,7 @@ class Events:
     ) -> None:
         self.over = self.cut = False
         self._exchange, self._refuse, self._field, self._answer = exchange, refuse, field, answer
-        self._chunks = Chunks(exchange, refuse=refuse, choices=choices)
+        self._chunks = Chunks(exchange, refuse="refusal" if refuse else None, choices=choices)
         self._stream: Stream | None = exchange.stream() if field is not None else None
         self._last: tuple[dict[str, Any], str] = ({}, "")
         self._decoder, self._rest = codecs.getincrementaldecoder("utf-8")(), ""

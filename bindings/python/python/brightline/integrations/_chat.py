@@ -63,7 +63,21 @@ class Exchange:
             if "reasoning_content" not in message:
                 shown.pop("reasoning_content", None)
             message = shown
+        self._aside(message.get("content"))
         return self.known(message, _MESSAGE)
+
+    def _aside(self, content: Any) -> None:
+        """Judges what blocks hold beside the texts that the core reads: citations, results of the provider's tools."""
+        blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+        read = [_BLOCKS.get(block.get("type"), ()) for block in blocks]
+        aside = [
+            {key: block[key] for key in block if key not in keys} for block, keys in zip(blocks, read, strict=True)
+        ]
+        text = "\n".join(words(aside))
+        if text:
+            verdict = self.check([*self.messages, {"role": "assistant", "content": text}])
+            if not verdict.passes:
+                raise Blocked(verdict)
 
     def known(self, value: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
         """The value without those of its other fields whose words do not pass."""
@@ -84,6 +98,17 @@ class Exchange:
         return verdict
 
 
+# What of a block the core reads, and what has no words.
+_BLOCKS: dict[Any, tuple[str, ...]] = {
+    None: ("text",),
+    "text": ("text",),
+    "output_text": ("text",),
+    "refusal": ("refusal",),
+    "thinking": ("thinking", "signature"),
+    "reasoning": ("text",),
+    "tool_use": ("name", "input"),
+    "server_tool_use": ("name", "input"),
+}
 # What of a message the core reads.
 _MESSAGE = ("role", "content", "refusal", "reasoning_content", "tool_calls", "function_call")
 
@@ -118,12 +143,12 @@ class Chunks:
 
     Args:
         exchange: the exchange that the chunks belong to.
-        refuse: end a choice that is not let through with the clause's message as its refusal, and the finish reason
-            `content_filter`; the other choices go on. Else `Blocked` is raised.
+        refuse: the field that takes the clause's message where a choice is not let through. The choice ends with the
+            finish reason `content_filter`, the others go on. Where it is left out `Blocked` is raised.
         choices: how many choices were asked for.
     """
 
-    def __init__(self, exchange: Exchange, *, refuse: bool = False, choices: int = 1) -> None:
+    def __init__(self, exchange: Exchange, *, refuse: str | None = None, choices: int = 1) -> None:
         self._exchange, self._refuse, self._expected = exchange, refuse, choices
         self._choices: dict[int, _Choice] = {}
 
@@ -228,7 +253,8 @@ class Chunks:
         message = self._verdict(choice, end)
         if message is not None:
             choice.refused = True
-            out["delta"]["refusal"] = (out["delta"].get("refusal") or "") + message
+            field = self._refuse or "refusal"
+            out["delta"][field] = (out["delta"].get(field) or "") + message
             out["finish_reason"] = "content_filter"
             return
         for index, call in choice.calls.items():
@@ -240,7 +266,7 @@ class Chunks:
         self._exchange.heard(end.verdict)
         if end.verdict.action not in STOPS:
             return None
-        if not self._refuse:
+        if self._refuse is None:
             raise Blocked(end.verdict)
         return str(Blocked(end.verdict))
 
