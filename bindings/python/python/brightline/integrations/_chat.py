@@ -234,7 +234,9 @@ class Chunks:
             if self._show(choice, choice.stream.push(text, channel), shown):  # type: ignore[arg-type]
                 return True
         older = delta.get("function_call")
-        calls = [*(delta.get("tool_calls") or ()), *([{"index": _FUNCTION_CALL, "function": older}] if older else ())]
+        calls: list[Any] = list(delta.get("tool_calls") or ())
+        if older:
+            calls.append({"index": _FUNCTION_CALL, "function": older})
         for call in calls:
             function = call.get("function") or {}
             index, name = call.get("index") or 0, function.get("name") or ""

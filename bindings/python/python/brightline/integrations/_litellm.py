@@ -306,7 +306,7 @@ def tool_result(call: Call, parts: list[Any]) -> list[Any]:
 
 def texts(call: Call, inputs: Any, input_type: str) -> Any:
     """Texts and tool calls without a conversation, judged as one message."""
-    said = list(inputs.get("texts") or ())
+    said: list[str] = list(inputs.get("texts") or ())
     tools = [plain(it) for it in inputs.get("tool_calls") or ()]
     if not said and not tools:
         return inputs

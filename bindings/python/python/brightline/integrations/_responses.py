@@ -43,7 +43,7 @@ class Responses:
                 continue
             given, redacted = self.options["input"], True
             if isinstance(given, str):
-                self.options["input"] = verdict.redacted
+                self.options["input"] = verdict.redacted or ""
             else:
                 self.options["input"] = [*given[:at], redact_item(plain(given[at]), verdict), *given[at + 1 :]]
             self.messages = from_items(self.options["input"])

@@ -134,7 +134,7 @@ def _call(request: ToolCallRequest) -> dict[str, Any]:
 
 
 def _wire_result(result: ToolMessage) -> dict[str, Any]:
-    return {"tool_result": result.text if isinstance(result.text, str) else str(result.content)}
+    return {"tool_result": str(result.text)}
 
 
 def _instead(request: ToolCallRequest, verdict: Verdict) -> ToolMessage:
