@@ -266,9 +266,7 @@ class _Run:
         )
 
     @contextmanager
-    def judging(
-        self, response: Any = None, *, answers: bool = True, passes: bool = True
-    ) -> Iterator[None]:
+    def judging(self, response: Any = None, *, answers: bool = True, passes: bool = True) -> Iterator[None]:
         """Turns what is not let through into what LiteLLM expects.
 
         `answers` says that an answer can take its place, `passes` that what cannot be read can still go on as it is.
