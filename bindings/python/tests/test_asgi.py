@@ -246,6 +246,8 @@ async def test_other_json(house: Guard) -> None:
         (Server(json.dumps({"answer": "x" * 300})), "response_too_large"),
         (events("data: no json\n\n"), "upstream_unreadable"),
         (events('data: {"text": "x"}\n\n'), "upstream_unreadable"),
+        (events('data: {"choices": [{"index": 0, "text": "x"}]}\n\n'), "upstream_unreadable"),
+        (events('data: {"choices": [{"index": 0, "message": {"content": "x"}}]}\n\n'), "upstream_unreadable"),
         (events(chunk({"content": "ann@exam"})), "upstream_broken"),
         (events('data: {"error": {"message": "x"}}\n\n'), "upstream_broken"),
     ],

@@ -420,6 +420,21 @@ async def test_only_logging(house: Guard, monkeypatch: pytest.MonkeyPatch) -> No
         assert runs == both
 
 
+async def test_in_a_program(house: Guard, proxy: ProxyLogging) -> None:
+    enabled(house, "pre_call", "post_call")
+
+    async def answer(text: str, **options: Any) -> Any:
+        said: Any = [{"role": "user", "content": text}]
+        return await litellm.acompletion(model="gpt-4o", messages=said, mock_response=MAIL, **options)
+
+    for options in ({}, {"guardrails": ["brightline"]}):
+        assert (await answer("hello", **options)).choices[0].message.content == REDACTED
+        with pytest.raises(HTTPException, match="sauce"):
+            await answer("the secret sauce recipe", **options)
+        with pytest.raises(HTTPException, match="only be judged in the proxy"):
+            await answer("hello", stream=True, **options)
+
+
 async def test_only_where_it_is_asked_for(house: Guard, proxy: ProxyLogging) -> None:
     enabled(house, "pre_call", default_on=False)
     await before(proxy, asked("the secret sauce recipe"))

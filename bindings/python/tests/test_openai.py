@@ -112,7 +112,7 @@ def test_requests(house: Guard) -> None:
         client.responses.create(model="fake", input=[*ASK, *result])
     assert model.requests == []
     mail: Any = [{"role": "user", "content": "I am ann@example.com"}]
-    client.chat.completions.create(model="fake", messages=mail)
+    client.chat.completions.create(model="fake", messages=iter(mail))
     client.responses.create(model="fake", input=mail)
     client.responses.create(model="fake", input=mail[0]["content"])
     assert model.requests[0]["messages"][0]["content"] == "I am [email]"

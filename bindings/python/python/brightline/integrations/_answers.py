@@ -292,7 +292,10 @@ class Events:
             raise BROKEN
         if self._stream is not None:
             return self._value(self._stream, value, name)
-        if not isinstance(value.get("choices"), list):
+        choices = value.get("choices")
+        if not isinstance(choices, list) or any(
+            "text" in choice or "message" in choice for choice in map(_dict, choices)
+        ):
             raise UNREADABLE
         shown = self._chunks.take(value)
         self._last = (value, name)

@@ -156,6 +156,21 @@ class BrightlineGuardrail(CustomGuardrail):
                 if stream is not None:
                     stream.close()
 
+    async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
+        """In a program that calls `litellm.acompletion`, beside no proxy.
+
+        Raises:
+            Exception: a stream is asked for that LiteLLM would not bring here.
+        """
+        if not kwargs.get("proxy_server_request"):
+            if self.default_on and not kwargs.get("guardrails"):
+                kwargs["guardrails"] = [self.guardrail_name]
+            if kwargs.get("stream") and self.should_run_guardrail(data=kwargs, event_type=Mode.post_call) is True:
+                message = "a stream can only be judged in the proxy of LiteLLM"
+                raise _rejection(self.guardrail_name, message, {"code": "not_judged"})
+        result: dict[str, Any] | None = await super().async_pre_call_deployment_hook(kwargs, call_type)
+        return result
+
     async def async_logging_hook(
         self, kwargs: dict[str, Any], result: Any, call_type: str
     ) -> tuple[dict[str, Any], Any]:

@@ -166,8 +166,9 @@ class _Chat:
     """A call of `chat.completions`."""
 
     def __init__(self, guard: Guard, options: dict[str, Any]) -> None:
-        self.options = dict(options)
-        self.exchange = Exchange(guard, list(options["messages"]))
+        # Messages may be an iterator, which can be read once.
+        self.options = {**options, "messages": list(options["messages"])}
+        self.exchange = Exchange(guard, self.options["messages"])
         self.chunks = Chunks(self.exchange)
 
     def request(self) -> None:
