@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import httpx2
@@ -11,10 +12,15 @@ import openai
 
 
 class FakeModel:
-    """Answers chat completions and responses with a text or a tool call, streamed in pieces where asked."""
+    """Answers chat completions and responses with a text or a tool call, streamed in pieces where asked.
 
-    def __init__(self, text: str = "", *, tool: tuple[str, str] | None = None, piece: int = 5) -> None:
-        self.text, self.tool, self.piece = text, tool, piece
+    `others` are the texts of further choices.
+    """
+
+    def __init__(
+        self, text: str = "", *, others: Sequence[str] = (), tool: tuple[str, str] | None = None, piece: int = 5
+    ) -> None:
+        self.text, self.others, self.tool, self.piece = text, others, tool, piece
         self.requests: list[dict[str, Any]] = []
 
     def client(self) -> openai.OpenAI:
@@ -46,17 +52,23 @@ class FakeModel:
         if self.tool:
             function = {"name": self.tool[0], "arguments": self.tool[1]}
             message["tool_calls"] = [{"id": "c1", "type": "function", "function": function}]
-        choice = {"index": 0, "finish_reason": "stop", "message": message}
-        return {"id": "x", "object": "chat.completion", "created": 0, "model": "fake", "choices": [choice]}
+        messages = [message, *({"role": "assistant", "content": text} for text in self.others)]
+        choices = [{"index": at, "finish_reason": "stop", "message": message} for at, message in enumerate(messages)]
+        return {"id": "x", "object": "chat.completion", "created": 0, "model": "fake", "choices": choices}
 
     def _chunks(self) -> Iterator[dict[str, Any]]:
-        def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
-            choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        def chunk(delta: dict[str, Any], finish: str | None = None, at: int = 0) -> dict[str, Any]:
+            choice = {"index": at, "delta": delta, "finish_reason": finish}
             return {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "fake", "choices": [choice]}
 
         yield chunk({"role": "assistant", "content": ""})
-        for piece in self._pieces(self.text):
-            yield chunk({"content": piece})
+        texts = (self.text, *self.others)
+        for pieces in zip_longest(*map(self._pieces, texts)):
+            for at, piece in enumerate(pieces):
+                if piece is not None:
+                    yield chunk({"content": piece}, at=at)
+        for at in range(1, len(texts)):
+            yield chunk({}, "stop", at)
         if self.tool:
             call = {"index": 0, "id": "c1", "type": "function", "function": {"name": self.tool[0], "arguments": ""}}
             yield chunk({"tool_calls": [call]})

@@ -34,6 +34,9 @@ async def test_input_and_output(house: Guard) -> None:
         await agents.Runner.run(agent(rails, model), "give me the secret sauce recipe")
     assert tripped.value.guardrail_result.output.output_info.findings[0].clause == "sauce"
     assert model.requests == []
+    turns = [{"role": "user", "content": text} for text in ("give me the secret sauce recipe", "please")]
+    with pytest.raises(agents.InputGuardrailTripwireTriggered):
+        await agents.Runner.run(agent(rails, model), turns)
     with pytest.raises(agents.OutputGuardrailTripwireTriggered) as left:
         await agents.Runner.run(agent(rails, FakeModel("the secret sauce recipe")), "hello")
     assert left.value.guardrail_result.output.output_info.surface == "response"

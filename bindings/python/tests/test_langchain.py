@@ -60,6 +60,16 @@ async def test_model_calls(house: Guard, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["sync", "async"])
+async def test_all_new_messages_are_judged(house: Guard, how: str) -> None:
+    model = GenericFakeChatModel(messages=iter([AIMessage("Good morning.")] * 2))
+    agent: Any = create_agent(model, middleware=[GuardMiddleware(house)], system_prompt="Be kind.")
+    for first, answer in (("the secret sauce recipe", "I cannot tell you about the sauce."), ("hi", "Good morning.")):
+        asked = {"messages": [{"role": "user", "content": text} for text in (first, "please")]}
+        state = agent.invoke(asked) if how == "sync" else await agent.ainvoke(asked)
+        assert state["messages"][-1].content == answer
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
 async def test_tools(house: Guard, how: str) -> None:
     done = AIMessage("Done.")
     assert await last(house, how, "hello", call("word"), done) == ["", "found", "Done."]

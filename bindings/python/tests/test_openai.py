@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
+from pydantic import BaseModel
 
-from brightline import Blocked, Guard
+from brightline import Blocked, BrightlineError, Guard
 
 openai = pytest.importorskip("openai")
 
@@ -107,7 +112,7 @@ def test_requests(house: Guard) -> None:
         client.responses.create(model="fake", input=[*ASK, *result])
     assert model.requests == []
     mail: Any = [{"role": "user", "content": "I am ann@example.com"}]
-    client.chat.completions.create(model="fake", messages=mail)
+    client.chat.completions.create(model="fake", messages=iter(mail))
     client.responses.create(model="fake", input=mail)
     client.responses.create(model="fake", input=mail[0]["content"])
     assert model.requests[0]["messages"][0]["content"] == "I am [email]"
@@ -143,6 +148,170 @@ def test_tool_calls(house: Guard) -> None:
                     way()
             else:
                 assert way() == arguments
+
+
+def test_every_choice_is_judged(house: Guard) -> None:
+    client = guarded(FakeModel("Good morning.", others=[ANSWER, "Good evening."]).client(), house)
+    chat = client.chat.completions.create(model="fake", messages=ASK, n=3)
+    assert [choice.message.content for choice in chat.choices] == ["Good morning.", REDACTED, "Good evening."]
+    texts = {0: "", 1: "", 2: ""}
+    for chunk in client.chat.completions.create(model="fake", messages=ASK, n=3, stream=True):
+        for choice in chunk.choices:
+            texts[choice.index] += choice.delta.content or ""
+    assert list(texts.values()) == ["Good morning.", REDACTED, "Good evening."]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_one_blocked_choice_blocks_all(house: Guard, stream: bool) -> None:
+    client = guarded(FakeModel("Good morning.", others=["Fine.", SAUCE]).client(), house)
+    shown: list[Any] = []
+    with pytest.raises(Blocked):
+        shown.extend(client.chat.completions.create(model="fake", messages=ASK, n=3, stream=stream))
+    assert "secret" not in "".join(map(repr, shown))
+
+
+def test_all_new_messages_are_judged(house: Guard) -> None:
+    model = FakeModel("Good morning.")
+    client = guarded(model.client(), house)
+    calls = [{"id": at, "type": "function", "function": {"name": "look_up", "arguments": "{}"}} for at in "ab"]
+    asked: Any = [*ASK, {"role": "assistant", "tool_calls": calls}]
+    for first, second in (("the secret sauce recipe", "fine"), ("fine", "the secret sauce recipe")):
+        results = [
+            {"role": "tool", "tool_call_id": at, "content": text}
+            for at, text in zip("ab", (first, second), strict=True)
+        ]
+        with pytest.raises(Blocked):
+            client.chat.completions.create(model="fake", messages=[*asked, *results])
+        outputs: Any = [{"type": "function_call_output", "call_id": "c", "output": text} for text in (first, second)]
+        with pytest.raises(Blocked):
+            client.responses.create(model="fake", input=[*ASK, *outputs])
+    assert model.requests == []
+    mail: Any = [{"role": "user", "content": [{"type": "text", "text": "I am ann@example.com"}]}, *ASK]
+    client.chat.completions.create(model="fake", messages=mail)
+    assert model.requests[0]["messages"][0]["content"][0]["text"] == "I am [email]"
+    items: Any = [{"role": "user", "content": [{"type": "input_text", "text": "I am ann@example.com"}]}, *ASK]
+    client.responses.create(model="fake", input=items)
+    assert model.requests[1]["input"][0]["content"][0]["text"] == "I am [email]"
+
+
+class Contact(BaseModel):
+    name: str
+    mail: str
+
+
+def test_parsed_answers(house: Guard) -> None:
+    found = FakeModel('{"name": "Ann", "mail": "ann@example.com"}')
+    client = guarded(found.client(), house)
+    parsed = Contact(name="Ann", mail="[email]")
+    chat = client.chat.completions.parse(model="fake", messages=ASK, response_format=Contact)
+    assert chat.choices[0].message.parsed == parsed
+    assert "ann@example.com" not in repr(chat)
+    response = client.responses.parse(model="fake", input=ASK, text_format=Contact)
+    assert response.output_parsed == parsed
+    assert "ann@example.com" not in repr(response)
+    leaking = guarded(FakeModel('{"name": "the secret sauce recipe", "mail": ""}').client(), house)
+    with pytest.raises(Blocked):
+        leaking.chat.completions.parse(model="fake", messages=ASK, response_format=Contact)
+    with pytest.raises(Blocked):
+        leaking.responses.parse(model="fake", input=ASK, text_format=Contact)
+
+
+async def test_streams_of_the_helpers(house: Guard) -> None:
+    client = guarded(FakeModel(ANSWER).client(), house)
+    with client.chat.completions.stream(model="fake", messages=ASK) as chat:
+        assert "".join(event.delta for event in chat if event.type == "content.delta") == REDACTED
+        assert chat.get_final_completion().choices[0].message.content == REDACTED
+    with client.responses.stream(model="fake", input=ASK) as response:
+        assert "".join(event.delta for event in response if event.type == "response.output_text.delta") == REDACTED
+        assert response.get_final_response().output_text == REDACTED
+    leaking = guarded(FakeModel(SAUCE).async_client(), house)
+    shown: list[Any] = []
+    with pytest.raises(Blocked):
+        async with leaking.chat.completions.stream(model="fake", messages=ASK) as chat:
+            async for event in chat:
+                shown.append(event)
+    with pytest.raises(Blocked):
+        async with leaking.responses.stream(model="fake", input=ASK) as response:
+            async for event in response:
+                shown.append(event)
+    assert "secret" not in "".join(map(repr, shown))
+
+
+def test_a_stream_is_a_context(house: Guard) -> None:
+    client = guarded(FakeModel(ANSWER).client(), house)
+    with client.chat.completions.create(model="fake", messages=ASK, stream=True) as stream:
+        assert next(stream).choices[0].delta.role == "assistant"
+    assert list(stream) == []
+    assert stream.response.is_closed
+
+
+async def test_a_cancelled_stream_shows_nothing_more(house: Guard) -> None:
+    shown: list[str] = []
+    client = guarded(FakeModel("Fine. Ask ann@example.com", piece=30).async_client(), house)
+    stream = await client.chat.completions.create(model="fake", messages=ASK, stream=True)
+
+    async def read() -> None:
+        async for chunk in stream:
+            shown.append(chunk.choices[0].delta.content or "")
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(read())
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await stream.close()
+    assert stream.response.is_closed
+    assert [chunk async for chunk in stream] == []
+    assert "ann" not in "".join(shown)
+
+
+def test_an_answer_that_breaks_off_shows_nothing_more(house: Guard) -> None:
+    def body() -> Iterator[bytes]:
+        choice = {"index": 0, "delta": {"content": "Fine. Ask ann@exam"}, "finish_reason": None}
+        chunk = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "fake", "choices": [choice]}
+        yield f"data: {json.dumps(chunk)}\n\n".encode()
+        raise httpx2.ReadError("gone")
+
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, content=body(), headers={"content-type": "text/event-stream"})
+
+    http = httpx2.Client(transport=httpx2.MockTransport(answer))
+    client = guarded(openai.OpenAI(api_key="none", base_url="http://fake/v1", http_client=http), house)
+    shown: list[Any] = []
+    with pytest.raises(openai.APIConnectionError):
+        shown.extend(client.chat.completions.create(model="fake", messages=ASK, stream=True))
+    assert "ann" not in "".join(map(repr, shown))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "with_raw_response",
+        "with_streaming_response",
+        "completions",
+        "beta",
+        "realtime",
+        "conversations",
+        "post",
+        "chat.with_raw_response",
+        "chat.completions.with_raw_response",
+        "chat.completions.with_streaming_response",
+        "chat.completions.retrieve",
+        "chat.completions.list",
+        "responses.with_raw_response",
+        "responses.retrieve",
+        "responses.compact",
+        "responses.connect",
+    ],
+)
+def test_what_is_not_judged_says_so(house: Guard, path: str) -> None:
+    client: Any = guarded(FakeModel().client(), house)
+    *parts, last = path.split(".")
+    for part in parts:
+        client = getattr(client, part)
+    with pytest.raises(BrightlineError, match=f"`{path}` is not judged"):
+        getattr(client, last)
 
 
 def test_the_rest_of_the_client_is_left_alone(house: Guard) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from brightline import Blocked, Guard, InputError, StreamClosed
 from conftest import ROOT
+from test_corpus import GROUPS, score
 
 ANSWERS = [
     "Grüße 😀, ask Ann at ann@example.com or bob@example.com ✓.",
@@ -73,6 +74,44 @@ def test_the_answers_of_the_corpus() -> None:
                 assert shown == case["response"]
             streamed += 1
     assert streamed > 30
+
+
+def test_streams_and_the_command_agree(cli: str) -> None:
+    """A stream, cut at random, against the command's verdict on the whole text."""
+    at, compared = random.Random(17), {"allow": 0, "redact": 0, "block": 0}
+    for (name, deployment), lines in GROUPS.items():
+        answers = [case for case in map(json.loads, lines) if is_exchange(case)]
+        if deployment != "null" or not answers:
+            continue
+        guard = Guard(name, models=False)
+        written = score(cli, name, [json.dumps(case) for case in answers], "--no-models")
+        assert written is not None
+        for case, line in zip(answers, map(json.loads, written), strict=True):
+            if "error" in line or not case["response"]:
+                continue
+            context = {key: case[key] for key in ("request", "settings", "tags", "signals") if key in case}
+            shown, verdict = through(guard, context, cut(case["response"], at))
+            assert verdict["action"] == line["action"], case
+            if verdict["action"] in ("escalate", "block"):
+                # The rest was never read.
+                assert {it["clause"] for it in verdict["findings"]} <= {it["clause"] for it in line["findings"]}
+                assert case["response"].startswith(shown)
+                assert shown != case["response"]
+            else:
+                assert comparable(verdict) == comparable(line), case
+                assert verdict["action"] == "revise" or shown == line.get("redacted", case["response"])
+            compared[verdict["action"]] = compared.get(verdict["action"], 0) + 1
+    assert all(compared.values()), compared
+
+
+def is_exchange(case: dict[str, object]) -> bool:
+    texts = isinstance(case.get("request"), str) and isinstance(case.get("response"), str)
+    return texts and not {"tool_call", "tool_result", "text"} & case.keys()
+
+
+def comparable(verdict: dict[str, object]) -> dict[str, object]:
+    """Without what differs from run to run, and what a stream has released instead."""
+    return {key: it for key, it in verdict.items() if key not in ("id", "elapsed_us", "redacted", "redactions")}
 
 
 def test_spans_of_a_stream_are_code_points(house: Guard) -> None:

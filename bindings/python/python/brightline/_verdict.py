@@ -163,15 +163,18 @@ def details(wire: str, points: Sequence[tuple[int, int]]) -> Details:
 
 def _finding(finding: dict[str, Any], ends: Iterator[tuple[int, int]]) -> Finding:
     evidence = tuple(_evidence(evidence, ends) for evidence in finding["evidence"])
-    return Finding(**finding | {"source": Source(**finding["source"]), "evidence": evidence})
+    fields: dict[str, Any] = {**finding, "source": Source(**finding["source"]), "evidence": evidence}
+    return Finding(**fields)
 
 
 def _evidence(evidence: dict[str, Any], ends: Iterator[tuple[int, int]]) -> Evidence:
     def span(wire: dict[str, Any]) -> Span:
         start, end = next(ends)
-        return Span(**wire | {"start": start, "end": end})
+        fields: dict[str, Any] = {**wire, "start": start, "end": end}
+        return Span(**fields)
 
-    return Evidence(**evidence | {"spans": tuple(map(span, evidence["spans"]))})
+    fields: dict[str, Any] = {**evidence, "spans": tuple(map(span, evidence["spans"]))}
+    return Evidence(**fields)
 
 
 def describe(verdict: Verdict) -> str:

@@ -32,7 +32,7 @@ from agents import (
 
 from brightline._brightline import Verdict
 from brightline._guard import Guard
-from brightline.integrations._messages import from_items, plain
+from brightline.integrations._messages import from_items, new, plain
 
 
 class Guardrails:
@@ -59,7 +59,13 @@ class Guardrails:
         self, context: RunContextWrapper[Any], agent: Agent[Any], input: str | list[Any]
     ) -> GuardrailFunctionOutput:
         system = agent.instructions if isinstance(agent.instructions, str) else None
-        verdict = await self._guard.acheck(from_items(input), system=system)
+        messages = from_items(input)
+        first, *others = new(messages) or [0]
+        verdict = await self._guard.acheck(messages, system=system, target=first)
+        for at in others:
+            if self._trips(verdict):
+                break
+            verdict = await self._guard.acheck(messages, system=system, target=at)
         return GuardrailFunctionOutput(output_info=verdict, tripwire_triggered=self._trips(verdict))
 
     async def _output(self, context: RunContextWrapper[Any], agent: Agent[Any], output: Any) -> GuardrailFunctionOutput:

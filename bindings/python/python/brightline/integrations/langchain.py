@@ -14,6 +14,7 @@ put `Guard.stream_text` around the tokens.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,7 +24,9 @@ from langchain_core.messages import AIMessage, AnyMessage, ToolMessage, convert_
 from langgraph.types import Command
 
 from brightline._brightline import Verdict
+from brightline._errors import Blocked
 from brightline._guard import Guard
+from brightline.integrations._messages import let_through, new
 
 _STOPS = ("revise", "escalate", "block")
 
@@ -38,12 +41,11 @@ class GuardMiddleware(AgentMiddleware[Any, Any]):
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any]:
-        """Judges the newest message, calls the model, judges its answer."""
-        context = _messages(request)
-        asked = self.guard.check(context)
-        if asked.action in _STOPS:
-            return _refusal(asked)
-        request, context = _redacted_request(request, context, asked)
+        """Judges the messages that are new, calls the model, judges its answer."""
+        try:
+            request, context = self._asked(request)
+        except Blocked as blocked:
+            return _refusal(blocked.verdict)
         response = handler(request)
         return _answer(response, self.guard.check([*context, _wire(_last(response))]))
 
@@ -51,13 +53,23 @@ class GuardMiddleware(AgentMiddleware[Any, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> ModelResponse[Any]:
         """As `wrap_model_call`."""
-        context = _messages(request)
-        asked = await self.guard.acheck(context)
-        if asked.action in _STOPS:
-            return _refusal(asked)
-        request, context = _redacted_request(request, context, asked)
+        try:
+            request, context = await asyncio.to_thread(self._asked, request)
+        except Blocked as blocked:
+            return _refusal(blocked.verdict)
         response = await handler(request)
         return _answer(response, await self.guard.acheck([*context, _wire(_last(response))]))
+
+    def _asked(self, request: ModelRequest[Any]) -> tuple[ModelRequest[Any], list[dict[str, Any]]]:
+        """A request as the model may see it, and its messages."""
+        before = 1 if request.system_message else 0
+        messages, context = list(request.messages), _messages(request)
+        for at in new(context):
+            verdict = self.guard.check(context, target=at)
+            if not let_through(verdict) and at >= before:
+                messages[at - before] = messages[at - before].model_copy(update={"content": verdict.redacted})
+                context[at] = _wire(messages[at - before])
+        return request.override(messages=messages), context
 
     def wrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
@@ -105,15 +117,6 @@ def _refusal(verdict: Verdict) -> ModelResponse[Any]:
     return ModelResponse(result=[message])
 
 
-def _redacted_request(
-    request: ModelRequest[Any], context: list[dict[str, Any]], verdict: Verdict
-) -> tuple[ModelRequest[Any], list[dict[str, Any]]]:
-    if verdict.redacted is None:
-        return request, context
-    last = request.messages[-1].model_copy(update={"content": verdict.redacted})
-    return request.override(messages=[*request.messages[:-1], last]), [*context[:-1], _wire(last)]
-
-
 def _answer(response: ModelResponse[Any], verdict: Verdict) -> ModelResponse[Any]:
     if verdict.action in _STOPS:
         return _refusal(verdict)
@@ -134,7 +137,7 @@ def _call(request: ToolCallRequest) -> dict[str, Any]:
 
 
 def _wire_result(result: ToolMessage) -> dict[str, Any]:
-    return {"tool_result": result.text if isinstance(result.text, str) else str(result.content)}
+    return {"tool_result": str(result.text)}
 
 
 def _instead(request: ToolCallRequest, verdict: Verdict) -> ToolMessage:
