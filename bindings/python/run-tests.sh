@@ -80,7 +80,7 @@ bin=$work/litellm/bin
 "$bin/pip" install -q --disable-pip-version-check --no-deps --force-reinstall "$wheel"
 cd "$here/tests"
 export LITELLM_LOCAL_MODEL_COST_MAP=True
-"$root/$bin/python" -m pytest -c ../pyproject.toml --rootdir .. test_litellm.py
+"$root/$bin/python" -m pytest -c ../pyproject.toml --rootdir .. --disable-warnings test_litellm.py
 "$root/$bin/python" ../examples/litellm_proxy.py >/dev/null 2>&1 || { echo "litellm_proxy.py failed" >&2; exit 1; }
 "$root/$bin/python" -m mypy --config-file ../pyproject.toml \
     ../python/brightline/integrations/litellm.py ../examples/litellm_proxy.py

@@ -8,6 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError
 
 import pytest
+from anthropic.types import Message as AnthropicMessage
+from anthropic.types import TextBlock, ToolUseBlock
+from openai.types.chat import ChatCompletionMessage
 
 import brightline
 from brightline import Evidence, Finding, Guard, InputError, Source, Span, Verdict
@@ -39,6 +42,23 @@ def test_objects_of_an_sdk(house: Guard) -> None:
             return {"role": "assistant", "content": SAUCE}
 
     assert house.check([{"role": "user", "content": "hi"}, Message()]).surface == "response"
+
+
+def test_objects_of_openai_and_anthropic(house: Guard) -> None:
+    asked = {"role": "user", "content": "hi"}
+    said = ChatCompletionMessage(role="assistant", content=SAUCE)
+    block = TextBlock(type="text", text=SAUCE, citations=None)
+    use = ToolUseBlock(type="tool_use", id="t", name="look", input={"at": SAUCE})
+    usage = {"input_tokens": 1, "output_tokens": 1}
+    answer = {"id": "m", "type": "message", "role": "assistant", "model": "m", "usage": usage}
+    written = {"role": "assistant", "content": SAUCE}
+    wanted = house.check([asked, written])
+    assert house.check([asked, said]) == wanted
+    for content in ([block], [block, use]):
+        made = AnthropicMessage.model_validate({**answer, "content": [part.model_dump() for part in content]})
+        verdict = house.check([asked, made])
+        assert (verdict.surface, verdict.action) == ("response", wanted.action)
+        assert [finding.clause for finding in verdict.findings][:1] == [wanted.findings[0].clause]
 
 
 def test_a_finding_cites_its_clause(house: Guard) -> None:
