@@ -60,7 +60,7 @@ root=$PWD
 cd "$here/tests"
 "$root/$bin/python" -m pytest -c ../pyproject.toml --rootdir .. .
 "$root/$bin/python" -m pytest -c ../pyproject.toml -q --doctest-modules --doctest-ignore-import-errors --pyargs brightline
-"$root/$bin/python" blocks.py ../README.md ../../../docs/python.md
+"$root/$bin/python" blocks.py --model ../README.md ../../../docs/python.md
 for example in ../examples/*.py; do
     case $example in *litellm*) continue ;; esac
     "$root/$bin/python" "$example" >/dev/null || { echo "$example failed" >&2; exit 1; }

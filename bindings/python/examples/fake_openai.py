@@ -33,15 +33,19 @@ class FakeModel:
         http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer))
         return openai.AsyncOpenAI(api_key="none", base_url="http://fake/v1", http_client=http)
 
-    def _answer(self, request: httpx2.Request) -> httpx2.Response:
-        body = json.loads(request.content)
+    def reply(self, path: str, body: dict[str, Any]) -> tuple[str, str]:
+        """The content type and the text of the answer to a request."""
         self.requests.append(body)
-        chat = request.url.path.endswith("/chat/completions")
+        chat = path.endswith("/chat/completions")
         if not body.get("stream"):
-            return httpx2.Response(200, json=self._completion() if chat else self._response())
+            return "application/json", json.dumps(self._completion() if chat else self._response())
         events = self._chunks() if chat else self._events()
         text = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + ("data: [DONE]\n\n" if chat else "")
-        return httpx2.Response(200, text=text, headers={"content-type": "text/event-stream"})
+        return "text/event-stream", text
+
+    def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        kind, text = self.reply(request.url.path, json.loads(request.content))
+        return httpx2.Response(200, text=text, headers={"content-type": kind})
 
     def _pieces(self, text: str) -> Iterator[str]:
         for at in range(0, len(text), self.piece):
