@@ -2,14 +2,13 @@
 //!
 //! ```text
 //! released ........|held back ......................................|
-//!       gone ..|look-back|window: scanned again at every point ......|
+//!       gone ..|look-back|window: looked at again at every point ....|
 //!                        ^from                                point^ ^end
 //! ```
 //! What begins before `from` is settled and kept as facts. The window is scanned from `start`, a quiet place some way
 //! before `from`, so that what begins from there on is found as in the whole text.
 
 use super::Shared;
-use super::alive::AliveScratch;
 use super::facts::Facts;
 use super::points::next_point;
 use super::readings::Readings;
@@ -17,8 +16,9 @@ use super::release::Released;
 use super::utf8::Decoder;
 use super::window::Look;
 use crate::engine::guard::Streamed;
+use crate::engine::matcher::Sweep;
 use crate::engine::redact::Redactable;
-use crate::engine::scan::TextScan;
+use crate::engine::scan::{Sweeps, TextScan};
 use crate::message::Surface;
 use crate::verdict::Field;
 use std::time::Instant;
@@ -49,7 +49,9 @@ pub(super) struct Lane {
     pub(super) examined: usize,
     pub(super) facts: Facts,
     pub(super) scan: TextScan,
-    pub(super) scratch: AliveScratch,
+    /// What the search for patterns knows of the window, and of a window that may turn out to end too late.
+    pub(super) sweeps: Sweeps,
+    spare: Sweep,
     /// What the models say, where rules of the surface ask them.
     pub(super) readings: Option<Readings>,
     /// Clauses that were followed although more text could still speak against it.
@@ -86,7 +88,8 @@ impl Lane {
             examined: 0,
             facts: Facts::default(),
             scan: TextScan::default(),
-            scratch: AliveScratch::default(),
+            sweeps: Sweeps::default(),
+            spare: Sweep::default(),
             readings: reads.then(Readings::default),
             early: Vec::new(),
             length: true,
@@ -128,6 +131,8 @@ impl Lane {
                 last = next + self.base;
             }
             let (live, examined) = (self.live.clone(), self.examined);
+            let [sweep, ..] = &self.sweeps;
+            self.spare.copy_from(sweep);
             let look = self.look(shared, last, false);
             let calm =
                 look.plain && self.fresh(shared) == self.weighed && !shared.holding(self.surface).length;
@@ -136,6 +141,8 @@ impl Lane {
                 return Some(look);
             }
             (self.live, self.examined) = (live, examined);
+            let [sweep, ..] = &mut self.sweeps;
+            std::mem::swap(sweep, &mut self.spare);
         }
         let look = self.look(shared, first, false);
         self.point = first;
