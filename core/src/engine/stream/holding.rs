@@ -10,8 +10,8 @@ use crate::policy::{Action, Atom, Comparison, Condition, Place, PolicyData};
 
 /// The rules of a surface that demand more than a note, and what their findings may rest on.
 pub(crate) struct Holding {
-    /// Rules of action `redact` or stricter, by index.
-    pub rules: Vec<usize>,
+    /// Rules of action `redact` or stricter: their places in the plan, and their indexes.
+    pub rules: Vec<(usize, usize)>,
     /// Matches of their patterns that are under way.
     pub alive: Alive,
     /// By pattern, whether it is one of theirs.
@@ -35,7 +35,8 @@ pub(crate) struct Holding {
 impl Holding {
     pub(crate) fn new(data: &PolicyData, plan: &Plan, surface: Surface) -> Self {
         let rule = |index: &usize| data.rules.get(*index).filter(|rule| rule.action >= Action::Redact);
-        let rules: Vec<usize> = plan.rules.iter().copied().filter(|index| rule(index).is_some()).collect();
+        let rules: Vec<(usize, usize)> =
+            plan.rules.iter().copied().enumerate().filter(|(_, index)| rule(index).is_some()).collect();
         let mut holding = Self {
             rules: Vec::new(),
             alive: Alive::nothing(),
@@ -50,7 +51,7 @@ impl Holding {
             longest: 0,
         };
         let atom = |index: u32| data.atoms.get(index as usize);
-        for rule in rules.iter().filter_map(rule) {
+        for rule in rules.iter().filter_map(|(_, index)| rule(index)) {
             let positive = polarities(&rule.when).into_iter().filter(|(_, positive)| *positive);
             positive.filter_map(|(index, _)| atom(index)).for_each(|atom| holding.rest_on(atom));
             let lengths = conditions(rule).flat_map(Condition::atoms).filter_map(atom);

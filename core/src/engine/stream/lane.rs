@@ -49,9 +49,10 @@ pub(super) struct Lane {
     pub(super) examined: usize,
     pub(super) facts: Facts,
     pub(super) scan: TextScan,
-    /// What the search for patterns knows of the window, and of a window that may turn out to end too late.
+    /// What the search for patterns knows of the window.
     pub(super) sweeps: Sweeps,
-    spare: Sweep,
+    /// What it knew, and `live`, before a look that may turn out to reach too far.
+    spare: (Sweep, Vec<usize>),
     /// What the models say, where rules of the surface ask them.
     pub(super) readings: Option<Readings>,
     /// Clauses that were followed although more text could still speak against it.
@@ -62,6 +63,8 @@ pub(super) struct Lane {
     pub(super) weighed: usize,
     /// Whether something waits, so that every place has to be judged in its turn.
     pub(super) restless: bool,
+    /// Whether the text was read in one way only when it was looked at last.
+    pub(super) plain: bool,
     /// Nothing more is released: the rest is only judged.
     pub(super) frozen: bool,
     /// The text a decision waits for, and since when.
@@ -89,12 +92,13 @@ impl Lane {
             facts: Facts::default(),
             scan: TextScan::default(),
             sweeps: Sweeps::default(),
-            spare: Sweep::default(),
+            spare: Default::default(),
             readings: reads.then(Readings::default),
             early: Vec::new(),
             length: true,
             weighed: 0,
             restless: true,
+            plain: true,
             frozen: false,
             waiting: None,
         }
@@ -123,28 +127,34 @@ impl Lane {
     /// arrived is judged.
     pub(super) fn advance(&mut self, shared: &mut Shared) -> Option<Look> {
         let first = next_point(&self.text, self.point - self.base)? + self.base;
-        if !self.restless && self.readings.is_none() {
+        if !self.restless && (self.plain || self.frozen) && self.readings.is_none() {
             let mut last = first;
             while last - self.check < CHECK
                 && let Some(next) = next_point(&self.text, last - self.base)
             {
                 last = next + self.base;
             }
-            let (live, examined) = (self.live.clone(), self.examined);
-            let [sweep, ..] = &self.sweeps;
-            self.spare.copy_from(sweep);
+            let examined = self.examined;
+            if last > first {
+                let [sweep, ..] = &self.sweeps;
+                self.spare.0.copy_from(sweep);
+                self.spare.1.clone_from(&self.live);
+            }
             let look = self.look(shared, last, false);
             let calm =
                 look.plain && self.fresh(shared) == self.weighed && !shared.holding(self.surface).length;
-            if calm || self.frozen {
+            if calm || self.frozen || last == first {
+                self.plain = look.plain;
                 self.point = last;
                 return Some(look);
             }
-            (self.live, self.examined) = (live, examined);
             let [sweep, ..] = &mut self.sweeps;
-            std::mem::swap(sweep, &mut self.spare);
+            std::mem::swap(sweep, &mut self.spare.0);
+            std::mem::swap(&mut self.live, &mut self.spare.1);
+            self.examined = examined;
         }
         let look = self.look(shared, first, false);
+        self.plain = look.plain;
         self.point = first;
         Some(look)
     }
@@ -180,8 +190,14 @@ impl Lane {
         self.look(shared, end, last)
     }
 
-    /// Counts the characters from a place on, up to the place that is judged.
-    pub(super) fn chars_since(&self, start: usize) -> usize {
+    /// Whether more than so many characters have come from a place on, up to the place that is judged.
+    pub(super) fn has_waited(&self, start: usize, chars: usize) -> bool {
+        let bytes = self.point.saturating_sub(start);
+        // A character takes one byte to four.
+        bytes > chars && (bytes > 4 * chars || self.chars_since(start) > chars)
+    }
+
+    fn chars_since(&self, start: usize) -> usize {
         let from = start.max(self.base);
         let text = self.text.get(from - self.base..self.point.max(from) - self.base).unwrap_or("");
         text.chars().count() + (from - start)

@@ -61,7 +61,14 @@ impl Reach<'_> {
     ) -> Outlook {
         let mut out = Outlook::default();
         let quotes = inner.quotes(judge, plan);
-        for &index in &self.holding.rules {
+        let mut awake = std::mem::take(&mut judge.scans.awake);
+        plan.wake(&[&judge.scans.judged, &judge.scans.request, &judge.scans.response], &mut awake);
+        let is_awake = |place: usize| awake.get(place / 64).is_some_and(|word| word >> (place % 64) & 1 == 1);
+        for &(place, index) in &self.holding.rules {
+            // Of a rule that nothing found speaks for, only what models have yet to say may make the text wait.
+            if self.readings.is_none() && !is_awake(place) {
+                continue;
+            }
             let Some((rule, clause)) = inner.rule(index).and_then(|rule| Some((rule, inner.clause(rule)?)))
             else {
                 continue;
@@ -94,6 +101,7 @@ impl Reach<'_> {
                 break;
             }
         }
+        judge.scans.awake = awake;
         out
     }
 

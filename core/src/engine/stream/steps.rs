@@ -99,7 +99,7 @@ impl Stream {
         };
         let expired = |start: u32| {
             let start = start as usize;
-            lane.chars_since(start) > streaming.hold_chars as usize || late(start)
+            lane.has_waited(start, streaming.hold_chars as usize) || late(start)
         };
         let small = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let reach = Reach {
