@@ -26,6 +26,16 @@ pub(super) struct Facts {
     /// Patterns that could not be built.
     failed: Vec<u32>,
     laid: Laid,
+    last: Last,
+    version: u64,
+}
+
+/// What was fresh at the last merge.
+#[derive(Default)]
+struct Last {
+    hits: Vec<(Hit, Span)>,
+    personal: Vec<Found<PersonalKind>>,
+    secrets: Vec<Found<SecretKind>>,
 }
 
 /// How the settled hits begin a scan of the whole text, so that each look adds what is fresh and no more.
@@ -72,7 +82,8 @@ impl Facts {
         out: &mut TextScan,
         again: bool,
     ) -> usize {
-        if again && self.laid.out {
+        let again = again && self.laid.out;
+        if again {
             out.placed.truncate(out.settled);
             out.hits.truncate(self.laid.plain);
             out.touched.clone_from(&self.laid.touched);
@@ -86,6 +97,7 @@ impl Facts {
                 self.failed.push(pattern);
             }
         }
+        let known = out.matching.failed.len();
         out.matching.failed.clone_from(&self.failed);
         let mut open = self.add_hits(fresh, out);
         let first = out.settled;
@@ -95,7 +107,16 @@ impl Facts {
         self.order(program, out);
         add(&fresh.scan.personal, fresh, &mut out.personal, &mut open);
         add(&fresh.scan.secrets, fresh, &mut out.secrets, &mut open);
+        let same = renew(&mut self.last.hits, out.placed.get(out.settled..))
+            & renew(&mut self.last.personal, out.personal.get(self.personal.len()..))
+            & renew(&mut self.last.secrets, out.secrets.get(self.secrets.len()..));
+        self.version += u64::from(!(again && same && known == self.failed.len()));
         open
+    }
+
+    /// Another number for other facts.
+    pub(super) fn version(&self) -> u64 {
+        self.version
     }
 
     /// Lets `out` begin with what is settled.
@@ -255,6 +276,17 @@ impl Facts {
             kept
         });
     }
+}
+
+/// Replaces what was known; whether it is the same.
+fn renew<T: Copy + PartialEq>(known: &mut Vec<T>, now: Option<&[T]>) -> bool {
+    let now = now.unwrap_or_default();
+    let same = known == now;
+    if !same {
+        known.clear();
+        known.extend_from_slice(now);
+    }
+    same
 }
 
 /// How far facts are settled.

@@ -67,6 +67,8 @@ pub(super) struct Lane {
     pub(super) plain: bool,
     /// Nothing more is released: the rest is only judged.
     pub(super) frozen: bool,
+    /// The facts from which the last outlook followed, and up to how much normalized text it does.
+    pub(super) outlook: Option<(u64, Option<u32>)>,
     /// The text a decision waits for, and since when.
     pub(super) waiting: Option<(usize, Instant)>,
 }
@@ -100,6 +102,7 @@ impl Lane {
             restless: true,
             plain: true,
             frozen: false,
+            outlook: None,
             waiting: None,
         }
     }
@@ -182,6 +185,13 @@ impl Lane {
             Some((known, since)) if known == start => (start, since),
             _ => (start, Instant::now()),
         });
+    }
+
+    /// Whether what followed from the facts at an earlier place still does, after so much normalized text.
+    pub(super) fn stands(&self, normal: usize, hold_chars: usize) -> bool {
+        self.outlook.is_some_and(|(facts, until)| {
+            facts == self.facts.version() && until.is_none_or(|until| normal <= until as usize)
+        }) && self.waiting.is_none_or(|(start, _)| !self.has_waited(start, hold_chars))
     }
 
     /// Scans everything that is left.
