@@ -130,7 +130,8 @@ impl Lane {
     /// arrived is judged.
     pub(super) fn advance(&mut self, shared: &mut Shared) -> Option<Look> {
         let first = next_point(&self.text, self.point - self.base)? + self.base;
-        if !self.restless && (self.plain || self.frozen) && self.readings.is_none() {
+        let quiet = !self.restless && !self.length && self.plain;
+        if (quiet || self.frozen && !self.restless) && self.readings.is_none() {
             let mut last = first;
             while last - self.check < CHECK
                 && let Some(next) = next_point(&self.text, last - self.base)
@@ -144,9 +145,7 @@ impl Lane {
                 self.spare.1.clone_from(&self.live);
             }
             let look = self.look(shared, last, false);
-            let calm =
-                look.plain && self.fresh(shared) == self.weighed && !shared.holding(self.surface).length;
-            if calm || self.frozen || last == first {
+            if self.is_calm(shared, &look) || last == first {
                 self.plain = look.plain;
                 self.point = last;
                 return Some(look);
