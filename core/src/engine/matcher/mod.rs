@@ -65,6 +65,8 @@ struct Regex {
     source: String,
     max_len: usize,
     compiled: OnceLock<Option<meta::Regex>>,
+    /// Whether it may match at the end of a text and not match any more when the text goes on, as far as its signs say.
+    asks_for_end: bool,
     /// The same, to be read byte by byte.
     nfa: OnceLock<Option<thompson::NFA>>,
 }
@@ -145,6 +147,7 @@ impl Matcher {
                         source: source.clone(),
                         max_len: *max_len as usize,
                         compiled: OnceLock::new(),
+                        asks_for_end: asks_for_end(source),
                         nfa: OnceLock::new(),
                     });
                     match trigger {
@@ -333,6 +336,12 @@ impl<'a> Search<'a> {
             self.push(pattern, found.start(), found.end());
         }
     }
+}
+
+/// Whether an expression asks whether the text ends, or where no word does.
+fn asks_for_end(source: &str) -> bool {
+    let signs = source.replace(r"\\", "").replace(r"\$", "");
+    ["$", r"\z", r"\B", r"\b{"].iter().any(|sign| signs.contains(sign))
 }
 
 /// Whether a pattern with this first byte can begin inside a word.

@@ -25,6 +25,8 @@ pub(crate) struct Sweep {
     threads: Vec<Thread>,
     /// How many expressions were tried since the sweep began.
     tried: usize,
+    /// Up to where those of them reach that ask for the end of the text.
+    ends: usize,
 }
 
 /// An expression under way.
@@ -49,6 +51,7 @@ impl Sweep {
         self.tries.clear();
         self.threads.clear();
         self.tried = 0;
+        self.ends = 0;
     }
 
     /// Becomes equal to `other` and keeps its buffers.
@@ -61,6 +64,7 @@ impl Sweep {
         self.tries.clone_from(&other.tries);
         self.threads.clone_from(&other.threads);
         self.tried = other.tried;
+        self.ends = other.ends;
     }
 
     /// Forgets the first bytes of the text. What began in them is not found any more, nor does anything begin where they end.
@@ -71,6 +75,7 @@ impl Sweep {
             return self.clear();
         }
         self.text.drain(..bytes);
+        self.ends = self.ends.saturating_sub(bytes);
         self.at_end.retain(|it| it.1 >= bytes);
         self.settled.retain(|hit| hit.start as usize >= bytes);
         let less = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -78,6 +83,11 @@ impl Sweep {
         self.at_end.iter_mut().for_each(|(_, start)| *start -= bytes);
         self.walks.iter_mut().for_each(|(start, _)| *start -= bytes);
         self.tries.iter_mut().for_each(|it| (it.start, it.end) = (it.start - bytes, it.end - bytes));
+    }
+
+    /// Whether an expression may have matched at a place from `from` on because the text ended there.
+    pub(crate) fn may_have_ended(&self, from: usize) -> bool {
+        self.ends > from
     }
 
     /// Whether an expression of a pattern that is `held` is under way from a place on.
@@ -258,6 +268,9 @@ impl<'a> Going<'a> {
             return;
         }
         self.sweep.tried += 1;
+        if entry.asks_for_end {
+            self.sweep.ends = self.sweep.ends.max(start + entry.max_len);
+        }
         let threads = entry.nfa().map(|nfa| nfa.start_anchored());
         self.sweep.threads.extend(threads);
         let (threads, matched) = (usize::from(threads.is_some()), threads.is_none());

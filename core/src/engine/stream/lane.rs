@@ -10,7 +10,7 @@
 
 use super::Shared;
 use super::facts::Facts;
-use super::points::next_point;
+use super::points::{MOST_BETWEEN, next_point};
 use super::readings::Readings;
 use super::release::Released;
 use super::utf8::Decoder;
@@ -25,6 +25,9 @@ use std::time::Instant;
 
 /// So much text between two places at which facts are settled.
 pub(super) const CHECK: usize = 256;
+/// The shortest way over several words.
+const SHORTEST: usize = 16;
+
 pub(super) struct Lane {
     pub(super) surface: Surface,
     pub(super) field: Field,
@@ -63,6 +66,8 @@ pub(super) struct Lane {
     pub(super) weighed: usize,
     /// Whether something waits, so that every place has to be judged in its turn.
     pub(super) restless: bool,
+    /// How much text to go over at once, where nothing is expected to follow from it.
+    leap: usize,
     /// Whether the text was read in one way only when it was looked at last.
     pub(super) plain: bool,
     /// Nothing more is released: the rest is only judged.
@@ -100,6 +105,7 @@ impl Lane {
             length: true,
             weighed: 0,
             restless: true,
+            leap: CHECK,
             plain: true,
             frozen: false,
             outlook: None,
@@ -130,35 +136,51 @@ impl Lane {
     /// arrived is judged.
     pub(super) fn advance(&mut self, shared: &mut Shared) -> Option<Look> {
         let first = next_point(&self.text, self.point - self.base)? + self.base;
-        let quiet = !self.restless && !self.length && self.plain;
-        if (quiet || self.frozen && !self.restless) && self.readings.is_none() {
+        let quiet = self.plain && !self.length && (!self.restless || self.outlook.is_some());
+        if (quiet || self.frozen) && self.readings.is_none() {
             let mut last = first;
             while last - self.check < CHECK
+                && last - first < self.leap
                 && let Some(next) = next_point(&self.text, last - self.base)
+                // Inside of a long word something may be found that its end undoes.
+                && (!self.restless || next + self.base - last < MOST_BETWEEN)
             {
                 last = next + self.base;
             }
-            let examined = self.examined;
+            let (examined, point) = (self.examined, self.point);
             if last > first {
                 let [sweep, ..] = &self.sweeps;
                 self.spare.0.copy_from(sweep);
                 self.spare.1.clone_from(&self.live);
             }
             let look = self.look(shared, last, false);
-            if self.is_calm(shared, &look) || last == first {
+            self.point = last;
+            if last == first || self.is_calm(shared, &look) || self.goes_on_waiting(shared, &look, examined) {
                 self.plain = look.plain;
-                self.point = last;
+                self.leap = (2 * self.leap).clamp(SHORTEST, CHECK);
                 return Some(look);
             }
+            // The place at which something follows is approached by halves.
+            self.leap = (last - first) / 2;
             let [sweep, ..] = &mut self.sweeps;
             std::mem::swap(sweep, &mut self.spare.0);
             std::mem::swap(&mut self.live, &mut self.spare.1);
-            self.examined = examined;
+            (self.examined, self.point) = (examined, point);
         }
         let look = self.look(shared, first, false);
         self.plain = look.plain;
         self.point = first;
         Some(look)
+    }
+
+    /// Whether at this place, and at each since so much normalized text was `examined`, the text waits for what it waited for,
+    /// and no place before lets go of more.
+    fn goes_on_waiting(&self, shared: &Shared, look: &Look, examined: usize) -> bool {
+        let waiting = self.waiting.map_or(self.point, |(start, _)| start);
+        let [sweep, ..] = &self.sweeps;
+        let may_have_ended = sweep.may_have_ended(examined.saturating_sub(self.normal_start));
+        let stands = self.restless && look.plain && self.stands(shared, look.normal_open);
+        stands && look.open >= waiting && !may_have_ended
     }
 
     /// Whether nothing can follow from what was found at this place.
@@ -187,7 +209,8 @@ impl Lane {
     }
 
     /// Whether what followed from the facts at an earlier place still does, after so much normalized text.
-    pub(super) fn stands(&self, normal: usize, hold_chars: usize) -> bool {
+    pub(super) fn stands(&self, shared: &Shared, normal: usize) -> bool {
+        let hold_chars = shared.guard().policy.data().streaming.hold_chars as usize;
         self.outlook.is_some_and(|(facts, until)| {
             facts == self.facts.version() && until.is_none_or(|until| normal <= until as usize)
         }) && self.waiting.is_none_or(|(start, _)| !self.has_waited(start, hold_chars))

@@ -59,7 +59,7 @@ impl Stream {
         let mut limit = look.open;
         let streaming = self.shared.guard().policy.data().streaming;
         let calm = lane.is_calm(&self.shared, look);
-        if !calm && lane.stands(look.normal_open, streaming.hold_chars as usize) {
+        if !calm && lane.stands(&self.shared, look.normal_open) {
             limit = limit.min(lane.waiting.map_or(limit, |(start, _)| start));
         } else if !calm {
             lane.read(&mut self.shared);
