@@ -154,7 +154,7 @@ impl Program {
             Surface::ToolCall => tool_call,
             Surface::ToolResult => tool_result,
         };
-        slot.get_or_init(|| Holding::new(data, self.plan(surface)))
+        slot.get_or_init(|| Holding::new(data, self.plan(surface), surface))
     }
 
     pub(crate) fn plan(&self, surface: Surface) -> &Plan {
@@ -239,16 +239,10 @@ impl Plan {
             return;
         }
         for atom in rule.when.atoms().filter_map(atom) {
-            let sets: &[u32] = match atom {
-                Atom::Match { set, .. } | Atom::Count { set, .. } => &[*set],
-                Atom::Near { first, second, .. } => &[*first, *second],
-                Atom::Personal { .. } | Atom::Secret { .. } => {
-                    self.stirred_by_data.push(place);
-                    &[]
-                }
-                _ => &[],
-            };
-            for &set in sets {
+            if matches!(atom, Atom::Personal { .. } | Atom::Secret { .. }) {
+                self.stirred_by_data.push(place);
+            }
+            for set in atom.sets() {
                 if let Some(rules) = self.stirred.get_mut(set as usize) {
                     rules.push(place);
                 }

@@ -1,17 +1,20 @@
 //! One text through its views, the matcher and the scanners for personal data and secrets.
 
 use super::found::Found;
-use super::matcher::{Hit, MatchScratch};
+use super::matcher::{Hit, MatchScratch, Sweep};
 use super::personal::{self, PersonalKind};
 use super::program::{Program, Wanted};
 use super::provenance::{self, Provenance};
 use super::secrets::{self, SecretKind};
-use super::views::{ViewKind, ViewOptions, Views};
+use super::views::{View, ViewKind, ViewOptions, Views};
 use crate::message::Surface;
 use crate::span::Span;
 
 /// The shortest match that counts in a view that turns every word into another, in bytes.
 const MIN_ACCIDENT: u32 = 5;
+
+/// By [`ViewKind`], what is known of the views of a text that grows.
+pub(crate) type Sweeps = [Sweep; 1 + ViewKind::DERIVED.len()];
 
 /// What was found in one text. Reused: a warm scan allocates nothing.
 #[derive(Default)]
@@ -23,11 +26,13 @@ pub(crate) struct TextScan {
     pub regions: Vec<(Span, Provenance)>,
     pub chars: usize,
     /// Whether each set matched at all, a bit for each.
-    touched: Vec<u64>,
+    pub touched: Vec<u64>,
     pub matching: MatchScratch,
     pub present: bool,
-    /// Places of hits in views that are gone, in the order of the hits; of a scan that was put together from others.
+    /// Places of hits in views that are gone; of a scan that was put together from others. So many of them in the order of
+    /// the hits, then the others in their order.
     pub placed: Vec<(Hit, Span)>,
+    pub settled: usize,
 }
 
 impl TextScan {
@@ -47,12 +52,18 @@ impl TextScan {
         self.chars = 0;
         self.present = false;
         self.placed.clear();
+        self.settled = 0;
     }
 
     /// Notes which sets the hits belong to.
     pub(crate) fn touch(&mut self, program: &Program, sets: usize) {
         self.touched.resize(sets.div_ceil(64), 0);
-        for hit in &self.hits {
+        self.touch_from(program, 0);
+    }
+
+    /// The same for the hits from one on.
+    pub(crate) fn touch_from(&mut self, program: &Program, first: usize) {
+        for hit in self.hits.get(first..).unwrap_or_default() {
             for &set in program.members.get(hit.pattern as usize).into_iter().flatten() {
                 if let Some(touched) = self.touched.get_mut(set as usize / 64) {
                     *touched |= 1 << (set % 64);
@@ -65,6 +76,35 @@ impl TextScan {
     pub(crate) fn scan(&mut self, program: &Program, text: &str, wanted: Wanted, sets: usize) {
         self.clear(program);
         self.present = true;
+        self.detect(text, wanted, |view, index, matching, hits| {
+            program.matcher.search(view.bytes(), index, matching, hits);
+        });
+        self.touch(program, sets);
+    }
+
+    /// The same for a text that grows, and for patterns that are `needed`. Sets are not noted.
+    pub(crate) fn rescan(
+        &mut self,
+        program: &Program,
+        text: &str,
+        wanted: Wanted,
+        needed: &[bool],
+        sweeps: &mut Sweeps,
+    ) {
+        self.clear(program);
+        self.detect(text, wanted, |view, index, matching, hits| {
+            if let Some(sweep) = sweeps.get_mut(view.kind as usize) {
+                program.matcher.sweep(view.bytes(), index, needed, sweep, matching, hits);
+            }
+        });
+    }
+
+    fn detect(
+        &mut self,
+        text: &str,
+        wanted: Wanted,
+        mut search: impl FnMut(&View, u16, &mut MatchScratch, &mut Vec<Hit>),
+    ) {
         if wanted.length {
             self.chars = text.chars().count();
         }
@@ -74,7 +114,7 @@ impl TextScan {
         if wanted.patterns {
             for (index, view) in (0u16..).zip(self.views.iter()) {
                 let before = self.hits.len();
-                program.matcher.search(view.bytes(), index, &mut self.matching, &mut self.hits);
+                search(view, index, &mut self.matching, &mut self.hits);
                 // Read in rot13 or backwards, ordinary words turn into other short words by accident.
                 if matches!(view.kind, ViewKind::Rot13 | ViewKind::Reversed) {
                     let mut at = 0;
@@ -84,7 +124,6 @@ impl TextScan {
                     });
                 }
             }
-            self.touch(program, sets);
         }
         if !wanted.personal.is_empty() {
             personal::scan(text, wanted.personal, &mut self.personal);
@@ -120,12 +159,13 @@ impl TextScan {
 
     /// The place of a hit in the text, and the view's name where it is a derived one.
     pub(crate) fn place(&self, hit: Hit) -> (Span, Option<&'static str>) {
-        if let Ok(at) = self.placed.binary_search_by_key(&hit, |placed| placed.0) {
-            let span = self.placed.get(at).map_or(Span::default(), |placed| placed.1);
-            return (
-                span,
-                ViewKind::DERIVED.get(usize::from(hit.view).wrapping_sub(1)).map(|kind| kind.as_str()),
-            );
+        let (settled, others) = self.placed.split_at_checked(self.settled).unwrap_or_default();
+        for placed in [settled, others] {
+            let found = placed.binary_search_by_key(&hit, |placed| placed.0).ok();
+            if let Some((_, span)) = found.and_then(|at| placed.get(at)) {
+                let kind = ViewKind::DERIVED.get(usize::from(hit.view).wrapping_sub(1));
+                return (*span, kind.map(|kind| kind.as_str()));
+            }
         }
         match self.views.iter().nth(usize::from(hit.view)) {
             Some(view) => {

@@ -301,6 +301,16 @@ impl Atom {
         }
     }
 
+    /// The pattern sets that it asks for.
+    pub(crate) fn sets(&self) -> impl Iterator<Item = u32> + use<> {
+        let sets = match self {
+            Self::Match { set, .. } | Self::Count { set, .. } => [Some(*set), None],
+            Self::Near { first, second, .. } => [Some(*first), Some(*second)],
+            _ => [None, None],
+        };
+        sets.into_iter().flatten()
+    }
+
     /// Whether a model must be loaded to decide it.
     pub fn needs_model(&self) -> bool {
         matches!(self, Self::Label { .. } | Self::Like { .. } | Self::Unverified)

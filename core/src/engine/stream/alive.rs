@@ -5,70 +5,20 @@ use crate::policy::{Pattern, PatternKind, Trigger};
 use aho_corasick::automaton::Automaton;
 use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{Anchored, MatchKind};
-use regex_automata::nfa::thompson::{self, State, WhichCaptures};
-use regex_automata::util::primitives::StateID;
-use std::sync::OnceLock;
 
-/// Patterns whose matches hold text back.
+/// Patterns whose matches hold text back. Of an expression it knows how matches begin; how they go on is known to the search.
 pub(crate) struct Alive {
     /// Texts that begin at the start of a word, and those that begin anywhere.
-    words: Option<Trie>,
-    anywhere: Option<Trie>,
-    expressions: Vec<Expression>,
+    words: Option<NFA>,
+    anywhere: Option<NFA>,
     /// The longest match of an expression that is tried everywhere.
     always: usize,
-}
-
-struct Trie {
-    nfa: NFA,
-    /// By text: the expression that it may begin.
-    begins: Vec<Option<usize>>,
-}
-
-/// Texts, each with the expression that it may begin.
-type Texts<'p> = (Vec<&'p [u8]>, Vec<Option<usize>>);
-
-struct Expression {
-    source: String,
-    max_len: usize,
-    compiled: OnceLock<Option<thompson::NFA>>,
-}
-
-/// Buffers of [`Alive::begins`].
-#[derive(Default)]
-pub(crate) struct AliveScratch {
-    now: Vec<StateID>,
-    next: Vec<StateID>,
-    stack: Vec<StateID>,
-    /// By state of the automaton, the round in which it was last looked at.
-    seen: Vec<u32>,
-    round: u32,
-}
-
-impl AliveScratch {
-    /// Starts a round over an automaton of so many states.
-    fn next_round(&mut self, states: usize) {
-        self.round = self.round.wrapping_add(1);
-        if self.round == 0 {
-            self.seen.clear();
-            self.round = 1;
-        }
-        if self.seen.len() < states {
-            self.seen.resize(states, 0);
-        }
-    }
-
-    /// Whether the state was not looked at in this round yet.
-    fn is_new(&mut self, state: StateID) -> bool {
-        let Some(seen) = self.seen.get_mut(state.as_usize()) else { return false };
-        std::mem::replace(seen, self.round) != self.round
-    }
 }
 
 impl Alive {
     /// No patterns at all.
     pub(crate) fn nothing() -> Self {
-        Self { words: None, anywhere: None, expressions: Vec::new(), always: 0 }
+        Self { words: None, anywhere: None, always: 0 }
     }
 
     /// A match may be under way anywhere.
@@ -86,151 +36,55 @@ impl Alive {
     }
 
     pub(crate) fn new<'p>(patterns: impl Iterator<Item = &'p Pattern>) -> Result<Self, MatcherError> {
-        let (mut words, mut anywhere): (Texts<'_>, Texts<'_>) = Default::default();
-        let mut expressions = Vec::new();
+        let (mut words, mut anywhere) = (Vec::new(), Vec::new());
         let mut always = 0;
         for pattern in patterns {
             match &pattern.kind {
                 PatternKind::Literal { text, open_start, .. } => {
                     let list = if *open_start { &mut anywhere } else { &mut words };
-                    list.0.push(text.as_bytes());
-                    list.1.push(None);
+                    list.push(text.as_bytes());
                 }
-                PatternKind::Regex { source, max_len, trigger } => {
-                    let max_len = *max_len as usize;
-                    match trigger {
-                        Trigger::Prefixes { texts, word_start } => {
-                            let list = if *word_start { &mut words } else { &mut anywhere };
-                            list.0.extend(texts.iter().map(Vec::as_slice));
-                            list.1.extend(texts.iter().map(|_| Some(expressions.len())));
-                            let compiled = OnceLock::new();
-                            expressions.push(Expression { source: source.clone(), max_len, compiled });
-                        }
-                        Trigger::Always => always = always.max(max_len),
-                    }
+                PatternKind::Regex { trigger: Trigger::Prefixes { texts, word_start }, .. } => {
+                    let list = if *word_start { &mut words } else { &mut anywhere };
+                    list.extend(texts.iter().map(Vec::as_slice));
                 }
+                PatternKind::Regex { max_len, .. } => always = always.max(*max_len as usize),
             }
         }
-        let trie = |(texts, begins): Texts<'_>| {
+        let trie = |texts: Vec<&[u8]>| {
             if texts.is_empty() {
                 return Ok(None);
             }
-            let nfa = NFA::builder()
-                .match_kind(MatchKind::Standard)
-                .prefilter(false)
-                .build(texts)
-                .map_err(|error| MatcherError::new(error.to_string()))?;
-            Ok(Some(Trie { nfa, begins }))
+            let nfa = NFA::builder().match_kind(MatchKind::Standard).prefilter(false).build(texts);
+            nfa.map(Some).map_err(|error| MatcherError::new(error.to_string()))
         };
-        Ok(Self { words: trie(words)?, anywhere: trie(anywhere)?, expressions, always })
+        Ok(Self { words: trie(words)?, anywhere: trie(anywhere)?, always })
     }
 
-    /// Whether a match that begins at `at` may reach past the end of `text`, as far as can be told.
-    pub(crate) fn begins(&self, text: &[u8], at: usize, scratch: &mut AliveScratch) -> bool {
+    /// Whether a match that begins at `at` may reach past the end of `text`, or an expression begin there, as far as can be
+    /// told.
+    pub(crate) fn begins(&self, text: &[u8], at: usize) -> bool {
         if text.len() - at.min(text.len()) < self.always {
             return true;
         }
         let inside =
             |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
         let joined = inside(text.get(at)) && inside(at.checked_sub(1).and_then(|before| text.get(before)));
-        self.words.as_ref().is_some_and(|trie| !joined && self.walk(trie, text, at, scratch))
-            || self.anywhere.as_ref().is_some_and(|trie| self.walk(trie, text, at, scratch))
+        let goes_on = |trie: &NFA| {
+            let Ok(mut state) = trie.start_state(Anchored::Yes) else { return true };
+            text.get(at..).unwrap_or_default().iter().all(|&byte| {
+                state = trie.next_state(Anchored::Yes, state, byte);
+                !trie.is_dead(state)
+            })
+        };
+        !joined && self.words.as_ref().is_some_and(goes_on) || self.anywhere.as_ref().is_some_and(goes_on)
     }
-
-    fn walk(&self, trie: &Trie, text: &[u8], at: usize, scratch: &mut AliveScratch) -> bool {
-        let Ok(mut state) = trie.nfa.start_state(Anchored::Yes) else { return true };
-        for (end, &byte) in text.iter().enumerate().skip(at) {
-            state = trie.nfa.next_state(Anchored::Yes, state, byte);
-            if !trie.nfa.is_special(state) {
-                continue;
-            }
-            if trie.nfa.is_dead(state) {
-                return false;
-            }
-            let found = if trie.nfa.is_match(state) { trie.nfa.match_len(state) } else { 0 };
-            for index in 0..found {
-                let which = trie.nfa.match_pattern(state, index);
-                // A state also names the texts that end the one it stands for: those began later.
-                let whole = trie.nfa.pattern_len(which) == end + 1 - at;
-                let expression = trie.begins.get(which.as_usize()).copied().flatten();
-                if let Some(expression) = expression.and_then(|it| self.expressions.get(it)).filter(|_| whole)
-                    && expression.goes_on(text, at, scratch)
-                {
-                    return true;
-                }
-            }
-        }
-        true
-    }
-}
-
-impl Expression {
-    /// Whether the expression, begun at `at`, has a match in view that depends on what follows the text.
-    fn goes_on(&self, text: &[u8], at: usize, scratch: &mut AliveScratch) -> bool {
-        if at + self.max_len < text.len() {
-            return false;
-        }
-        let Some(nfa) = self.compiled.get_or_init(|| compile(&self.source)) else { return true };
-        scratch.now.clear();
-        scratch.now.push(nfa.start_anchored());
-        for (at, &byte) in text.iter().enumerate().skip(at) {
-            scratch.next_round(nfa.states().len());
-            scratch.next.clear();
-            let now = std::mem::take(&mut scratch.now);
-            // In order of preference: what comes after a match in this order cannot win any more.
-            'threads: for &thread in now.iter() {
-                scratch.stack.push(thread);
-                while let Some(id) = scratch.stack.pop() {
-                    if !scratch.is_new(id) {
-                        continue;
-                    }
-                    let AliveScratch { next, stack, .. } = &mut *scratch;
-                    match nfa.state(id) {
-                        State::ByteRange { trans } => {
-                            next.extend(trans.matches_byte(byte).then_some(trans.next))
-                        }
-                        State::Sparse(all) => next.extend(all.matches_byte(byte)),
-                        State::Dense(all) => next.extend(all.matches_byte(byte)),
-                        State::Look { look, next: then } => {
-                            stack.extend(nfa.look_matcher().matches(*look, text, at).then_some(*then));
-                        }
-                        State::Union { alternates } => stack.extend(alternates.iter().rev()),
-                        State::BinaryUnion { alt1, alt2 } => stack.extend([*alt2, *alt1]),
-                        State::Capture { next: then, .. } => stack.push(*then),
-                        State::Fail => {}
-                        State::Match { .. } => {
-                            stack.clear();
-                            break 'threads;
-                        }
-                    }
-                }
-            }
-            scratch.now = std::mem::replace(&mut scratch.next, now);
-            if scratch.now.is_empty() {
-                return false;
-            }
-        }
-        true
-    }
-}
-
-/// The expression with ASCII classes over bytes, as the matcher reads it.
-fn compile(source: &str) -> Option<thompson::NFA> {
-    thompson::NFA::compiler()
-        .configure(
-            thompson::Config::new()
-                .utf8(false)
-                .which_captures(WhichCaptures::None)
-                .nfa_size_limit(Some(1 << 20)),
-        )
-        .syntax(regex_automata::util::syntax::Config::new().unicode(false).utf8(false).nest_limit(50))
-        .build(source)
-        .ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::matcher::{MatchScratch, Matcher, Sweep};
 
     const NONE: [usize; 0] = [];
 
@@ -250,8 +104,18 @@ mod tests {
 
     fn starts(patterns: &[Pattern], text: &str) -> Vec<usize> {
         let alive = Alive::new(patterns.iter()).unwrap();
-        let mut scratch = AliveScratch::default();
-        (0..text.len()).filter(|&at| alive.begins(text.as_bytes(), at, &mut scratch)).collect()
+        let matcher = Matcher::new(patterns).unwrap();
+        let all = vec![true; patterns.len()];
+        let mut sweep = Sweep::default();
+        let mut starts = Vec::new();
+        // Byte by byte, as a text that grows.
+        for end in 1..=text.len() {
+            let text = text.get(..end).unwrap().as_bytes();
+            matcher.sweep(text, 0, &all, &mut sweep, &mut MatchScratch::default(), &mut Vec::new());
+            let goes_on = |at: &usize| alive.begins(text, *at) || sweep.is_under_way(&matcher, &all, *at);
+            starts = (0..end).filter(goes_on).collect();
+        }
+        starts
     }
 
     #[test]

@@ -19,10 +19,36 @@ use std::collections::{BTreeSet, HashMap};
 #[derive(Default)]
 pub(super) struct Facts {
     hits: Vec<(Hit, Span)>,
+    /// What was found in other readings of the window and stands, whatever more text makes of them.
+    pinned: Vec<(Hit, Span)>,
     personal: Vec<Found<PersonalKind>>,
     secrets: Vec<Found<SecretKind>>,
     /// Patterns that could not be built.
     failed: Vec<u32>,
+    laid: Laid,
+    last: Last,
+    version: u64,
+}
+
+/// What was fresh at the last merge.
+#[derive(Default)]
+struct Last {
+    hits: Vec<(Hit, Span)>,
+    personal: Vec<Found<PersonalKind>>,
+    secrets: Vec<Found<SecretKind>>,
+}
+
+/// How the settled hits begin a scan of the whole text, so that each look adds what is fresh and no more.
+#[derive(Default)]
+struct Laid {
+    /// Whether they do.
+    out: bool,
+    /// How many of the pinned ones are there.
+    pinned: usize,
+    /// How many hits are there of the first view, and those of the others in their order.
+    plain: usize,
+    derived: Vec<Hit>,
+    touched: Vec<u64>,
 }
 
 /// What a scan of the window found, and what of it is settled.
@@ -47,77 +73,135 @@ const KEPT: usize = 2 * MAX_SPANS;
 
 impl Facts {
     /// Puts what is settled of the whole text together, as one scan of it would give it. Returns where the first find begins
-    /// that is not settled.
+    /// that is not settled. `again` says that `out` is as the last merge left it.
     pub(super) fn merge(
         &mut self,
         fresh: &Fresh<'_>,
         program: &Program,
         sets: usize,
         out: &mut TextScan,
+        again: bool,
     ) -> usize {
-        let mut open = usize::MAX;
+        let again = again && self.laid.out;
+        if again {
+            out.placed.truncate(out.settled);
+            out.hits.truncate(self.laid.plain);
+            out.touched.clone_from(&self.laid.touched);
+            out.personal.truncate(self.personal.len());
+            out.secrets.truncate(self.secrets.len());
+        } else {
+            self.lay(program, sets, out);
+        }
         for &pattern in &fresh.scan.matching.failed {
             if !self.failed.contains(&pattern) {
                 self.failed.push(pattern);
             }
         }
+        let known = out.matching.failed.len();
+        out.matching.failed.clone_from(&self.failed);
+        let mut open = self.add_hits(fresh, out);
+        let first = out.settled;
+        if let Some(fresh) = out.placed.get_mut(first..) {
+            fresh.sort_unstable();
+        }
+        self.order(program, out);
+        add(&fresh.scan.personal, fresh, &mut out.personal, &mut open);
+        add(&fresh.scan.secrets, fresh, &mut out.secrets, &mut open);
+        let same = renew(&mut self.last.hits, out.placed.get(out.settled..))
+            & renew(&mut self.last.personal, out.personal.get(self.personal.len()..))
+            & renew(&mut self.last.secrets, out.secrets.get(self.secrets.len()..));
+        self.version += u64::from(!(again && same && known == self.failed.len()));
+        open
+    }
+
+    /// Another number for other facts.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Lets `out` begin with what is settled.
+    fn lay(&mut self, program: &Program, sets: usize, out: &mut TextScan) {
         out.clear(program);
+        out.touched.fill(0);
         out.present = true;
-        out.matching.failed.extend(&self.failed);
-        out.placed.extend(&self.hits);
-        let kinds: Vec<u16> = fresh
-            .scan
-            .views
-            .iter()
-            .map(|view| {
-                ViewKind::DERIVED.iter().position(|kind| *kind == view.kind).map_or(0, |at| at as u16 + 1)
-            })
-            .collect();
+        out.placed.extend(self.hits.iter().chain(&self.pinned));
+        out.placed.sort_unstable();
+        out.placed.dedup_by_key(|placed| placed.0);
+        out.settled = out.placed.len();
+        out.hits.extend(out.placed.iter().map(|placed| placed.0));
+        out.hits.sort_unstable_by_key(|hit| (hit.view, *hit));
+        out.touch(program, sets);
+        out.personal.extend(&self.personal);
+        out.secrets.extend(&self.secrets);
+        let Laid { out: is_laid, pinned, plain, derived, touched } = &mut self.laid;
+        (*is_laid, *pinned) = (true, self.pinned.len());
+        *plain = out.hits.partition_point(|hit| hit.view == 0);
+        derived.clear();
+        derived.extend(out.hits.drain(*plain..));
+        touched.clone_from(&out.touched);
+    }
+
+    /// Adds the fresh hits that are settled to the places.
+    fn add_hits(&self, fresh: &Fresh<'_>, out: &mut TextScan) -> usize {
+        let mut open = usize::MAX;
+        let mut kinds = [0; 1 + ViewKind::DERIVED.len()];
+        kinds.iter_mut().zip(fresh.scan.views.iter()).for_each(|(kind, view)| *kind = view.kind as u16);
+        let normal_start = u32::try_from(fresh.normal_start).unwrap_or(u32::MAX);
         for hit in &fresh.scan.hits {
             let view = kinds.get(usize::from(hit.view)).copied().unwrap_or(0);
             let (place, _) = fresh.scan.place(*hit);
             let span = place.shifted(fresh.start);
-            let normal = |at: u32| at.saturating_add(u32::try_from(fresh.normal_start).unwrap_or(u32::MAX));
-            let settled = match view {
-                0 => fresh.live.binary_search(&(normal(hit.start) as usize)).is_err(),
-                _ => span.end as usize <= fresh.values && !fresh.derived.contains(&(view, hit.start)),
-            };
             if (span.start as usize) < fresh.from {
                 continue;
             }
+            let normal = |at: u32| at.saturating_add(normal_start);
+            let new = Hit { start: normal(hit.start), end: normal(hit.end), pattern: hit.pattern, view };
+            let settled = match view {
+                0 => fresh.live.binary_search(&(new.start as usize)).is_err(),
+                _ => span.end as usize <= fresh.values && !fresh.derived.contains(&(view, hit.start)),
+            };
             let again =
                 |(old, place): &(Hit, Span)| (old.view, old.pattern, *place) == (view, hit.pattern, span);
-            if view > 0 && self.hits.iter().any(again) {
+            let before = out.placed.get(..out.settled).unwrap_or_default();
+            if view > 0 && self.pinned.iter().any(again) {
                 continue;
             }
+            let known = || before.binary_search_by_key(&new, |placed| placed.0).is_ok();
             if !settled {
                 open = open.min(span.start as usize);
-            } else {
-                let hit = Hit { start: normal(hit.start), end: normal(hit.end), pattern: hit.pattern, view };
-                out.placed.push((hit, span));
+            } else if out.placed.last().is_none_or(|last| last.0 != new) && !(view > 0 && known()) {
+                out.placed.push((new, span));
             }
         }
-        out.placed.sort_unstable();
-        out.placed.dedup_by_key(|placed| placed.0);
-        out.hits.extend(out.placed.iter().map(|placed| placed.0));
-        out.hits.sort_unstable_by_key(|hit| (hit.view, *hit));
-        out.personal.extend(&self.personal);
-        add(&fresh.scan.personal, fresh, &mut out.personal, &mut open);
-        out.secrets.extend(&self.secrets);
-        add(&fresh.scan.secrets, fresh, &mut out.secrets, &mut open);
-        out.touch(program, sets);
         open
+    }
+
+    /// Puts the fresh hits in their order among the settled ones.
+    fn order(&mut self, program: &Program, out: &mut TextScan) {
+        let fresh = out.placed.get(out.settled..).unwrap_or_default();
+        let plain = self.laid.plain;
+        out.hits.extend(fresh.iter().map(|placed| placed.0).filter(|hit| hit.view == 0));
+        if out.hits.get(plain.saturating_sub(1)..).is_some_and(|hits| !hits.is_sorted()) {
+            out.hits.sort_unstable();
+            self.laid.out = false;
+        }
+        let derived = out.hits.len();
+        out.hits.extend(fresh.iter().map(|placed| placed.0).filter(|hit| hit.view > 0));
+        let of_fresh = derived < out.hits.len();
+        out.touch_from(program, plain);
+        out.hits.extend(&self.laid.derived);
+        if of_fresh && let Some(hits) = out.hits.get_mut(derived..) {
+            hits.sort_unstable_by_key(|hit| (hit.view, *hit));
+        }
     }
 
     /// Keeps what was found in other readings of the text: more text may speak against the reading, but what followed from
     /// it stands.
     pub(super) fn pin(&mut self, all: &TextScan) {
-        let known = self.hits.len();
-        for placed in all.placed.iter().filter(|(hit, _)| hit.view > 0) {
-            if !self.hits.iter().take(known).any(|known| known == placed) {
-                self.hits.push(*placed);
-            }
-        }
+        let known = self.pinned.len();
+        let fresh = all.placed.get(all.settled..).unwrap_or_default();
+        self.pinned.extend(fresh.iter().filter(|(hit, _)| hit.view > 0));
+        self.laid.out &= self.pinned.len() == known;
     }
 
     /// How many findings from a place on may make text wait.
@@ -133,7 +217,9 @@ impl Facts {
             sets.is_some_and(|sets| sets.iter().any(|&set| holding.sets.get(set as usize) == Some(&true)))
         };
         let here = |span: Span| span.start as usize >= from;
-        all.placed.iter().filter(|(hit, span)| here(*span) && held(hit)).count()
+        let fresh = all.placed.get(all.settled..).unwrap_or_default();
+        let pinned = self.pinned.get(..self.laid.pinned).unwrap_or_default();
+        fresh.iter().chain(pinned).filter(|(hit, span)| here(*span) && held(hit)).count()
             + all.personal.iter().filter(|it| here(it.span) && holding.personal.contains(it.kind)).count()
             + all.secrets.iter().filter(|it| here(it.span) && holding.secrets.contains(it.kind)).count()
     }
@@ -147,6 +233,8 @@ impl Facts {
         holding: &Holding,
         till: Till,
     ) {
+        self.laid.out = false;
+        self.pinned.clear();
         self.hits.clear();
         self.hits.extend(all.placed.iter().filter(|(_, span)| (span.start as usize) < till.from));
         self.personal.clear();
@@ -188,6 +276,17 @@ impl Facts {
             kept
         });
     }
+}
+
+/// Replaces what was known; whether it is the same.
+fn renew<T: Copy + PartialEq>(known: &mut Vec<T>, now: Option<&[T]>) -> bool {
+    let now = now.unwrap_or_default();
+    let same = known == now;
+    if !same {
+        known.clear();
+        known.extend_from_slice(now);
+    }
+    same
 }
 
 /// How far facts are settled.

@@ -31,6 +31,15 @@ pub(super) struct Outlook {
     pub early: Vec<usize>,
     /// Whether a rule waits that asks for the length of the text.
     pub length: bool,
+    /// Up to how much normalized text a set of `near` waits for the other, where one does.
+    pub near: Option<u32>,
+}
+
+impl Outlook {
+    /// Whether the same follows from the same facts, until what waits has waited enough.
+    pub(super) fn stands(&self) -> bool {
+        self.stop.is_none() && self.freeze.is_none() && self.early.is_empty() && !self.length
+    }
 }
 
 /// What the text so far is measured by.
@@ -61,7 +70,14 @@ impl Reach<'_> {
     ) -> Outlook {
         let mut out = Outlook::default();
         let quotes = inner.quotes(judge, plan);
-        for &index in &self.holding.rules {
+        let mut awake = std::mem::take(&mut judge.scans.awake);
+        plan.wake(&[&judge.scans.judged, &judge.scans.request, &judge.scans.response], &mut awake);
+        let is_awake = |place: usize| awake.get(place / 64).is_some_and(|word| word >> (place % 64) & 1 == 1);
+        for &(place, index) in &self.holding.rules {
+            // Of a rule that nothing found speaks for, only what models have yet to say may make the text wait.
+            if self.readings.is_none() && !is_awake(place) {
+                continue;
+            }
             let Some((rule, clause)) = inner.rule(index).and_then(|rule| Some((rule, inner.clause(rule)?)))
             else {
                 continue;
@@ -94,11 +110,12 @@ impl Reach<'_> {
                 break;
             }
         }
+        judge.scans.awake = awake;
         out
     }
 
     fn weigh(&self, judge: &mut Judge<'_>, rule: &Rule, (low, now): Bounds, out: &mut Outlook) {
-        let spans = self.rests_on(judge, rule);
+        let spans = self.rests_on(judge, rule, &mut out.near);
         if low == Truth::True {
             return self.enforce(judge, rule, &spans, out);
         }
@@ -151,7 +168,7 @@ impl Reach<'_> {
     }
 
     /// What a finding of the rule would rest on, of what was found so far.
-    fn rests_on(&self, judge: &mut Judge<'_>, rule: &Rule) -> Vec<Span> {
+    fn rests_on(&self, judge: &mut Judge<'_>, rule: &Rule, near: &mut Option<u32>) -> Vec<Span> {
         let mut spans = Vec::new();
         for index in judge.alive(&rule.when) {
             let Some(atom) = judge.data.atoms.get(index as usize) else { continue };
@@ -185,8 +202,10 @@ impl Reach<'_> {
                     for hit in sets.flat_map(|set| judge.hits(scan, parts, set)) {
                         // Offsets in derived views are counted from another place.
                         let slack = if hit.view == 0 { 0 } else { self.holding.longest as u32 };
-                        if self.normal_end.saturating_sub(hit.end) <= gap.saturating_add(slack) {
+                        let last = hit.end.saturating_add(gap.saturating_add(slack));
+                        if self.normal_end <= last {
                             spans.push(scan.place(hit).0);
+                            *near = Some(near.map_or(last, |known| known.min(last)));
                         }
                     }
                 }

@@ -3,7 +3,7 @@
 use crate::engine::views::words::is_written_without_spaces;
 
 /// A text without a space is judged after so many bytes at the latest.
-const MOST_BETWEEN: usize = 64;
+pub(super) const MOST_BETWEEN: usize = 64;
 
 /// The next place after `from`, itself one, at which a word has ended; `None` until it has arrived.
 pub(super) fn next_point(text: &str, from: usize) -> Option<usize> {

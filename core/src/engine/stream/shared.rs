@@ -15,6 +15,8 @@ pub(super) struct Shared {
     /// The conversation before the message.
     pub input: Input<'static>,
     pub scratch: Box<Scratch>,
+    /// The surface whose text was looked at last.
+    turn: Option<Surface>,
     ignored: Vec<SettingProblem>,
     started: Instant,
 }
@@ -25,7 +27,7 @@ impl Shared {
         let input = Input { target: None, ..context.to_static() };
         let mut scratch = Box::<Scratch>::default();
         let ignored = guard.0.start(&input, &mut scratch);
-        Self { guard: guard.clone(), input, scratch, ignored, started }
+        Self { guard: guard.clone(), input, scratch, turn: None, ignored, started }
     }
 
     pub(super) fn guard(&self) -> Arc<Inner> {
@@ -56,6 +58,11 @@ impl Shared {
 
     pub(super) fn judged_mut(&mut self) -> &mut TextScan {
         &mut self.scratch.scans.judged
+    }
+
+    /// Whether the text that is looked at is the one that was looked at last.
+    pub(super) fn is_in_turn(&mut self, surface: Surface) -> bool {
+        self.turn.replace(surface) == Some(surface)
     }
 
     /// The request that the message answers, for models.

@@ -57,9 +57,17 @@ impl Stream {
             return None;
         }
         let mut limit = look.open;
-        if !lane.is_calm(&self.shared, look) {
+        let streaming = self.shared.guard().policy.data().streaming;
+        let calm = lane.is_calm(&self.shared, look);
+        if !calm && lane.stands(&self.shared, look.normal_open) {
+            limit = limit.min(lane.waiting.map_or(limit, |(start, _)| start));
+        } else if !calm {
             lane.read(&mut self.shared);
             let mut outlook = self.outlook(lane, look);
+            // What models say, how long the text is and what time it is may change without another fact.
+            let other = lane.readings.is_some() || self.shared.holding(lane.surface).length;
+            let lasting = outlook.stands() && !other && streaming.hold_ms.is_none();
+            lane.outlook = lasting.then(|| (lane.facts.version(), outlook.near));
             lane.note(std::mem::take(&mut outlook.early), outlook.length);
             if let Some(clauses) = outlook.stop {
                 return Some(Stop(clauses));
@@ -99,7 +107,7 @@ impl Stream {
         };
         let expired = |start: u32| {
             let start = start as usize;
-            lane.chars_since(start) > streaming.hold_chars as usize || late(start)
+            lane.has_waited(start, streaming.hold_chars as usize) || late(start)
         };
         let small = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let reach = Reach {

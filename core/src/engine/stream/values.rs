@@ -68,12 +68,15 @@ fn announcing(bytes: &[u8], personal: PersonalKinds) -> usize {
 
 /// The head of a private key that may not have ended.
 fn private_key(bytes: &[u8]) -> Option<usize> {
+    const HEAD: &[u8] = b"-----BEGIN ";
     const DASHES: &[u8] = b"-----";
     const TITLE: usize = 48;
     let from = bytes.len().saturating_sub(LONGEST);
     let window = bytes.get(from..)?;
-    let head = memchr::memmem::rfind(window, b"-----BEGIN ")?;
-    let rest = window.get(head + 11..)?;
+    // Forwards is the quicker way to find that there is none.
+    memchr::memmem::find(window, HEAD)?;
+    let head = memchr::memmem::rfind(window, HEAD)?;
+    let rest = window.get(head + HEAD.len()..)?;
     let title = rest.get(..rest.len().min(TITLE))?;
     if let Some(end) = memchr::memmem::find(title, DASHES)
         && memchr::memmem::find(title.get(..end)?, b"PRIVATE KEY").is_none()

@@ -4,6 +4,7 @@ use super::facts::{Fresh, Till};
 use super::lane::{CHECK, Lane};
 use super::points::quiet_before;
 use super::{Holding, Shared, values};
+use crate::engine::program::Program;
 use crate::engine::views::{ViewKind, normalize};
 
 /// How far detectors look back from what they find.
@@ -33,7 +34,7 @@ impl Lane {
         let holding = program.holding(data, self.surface);
         let plan = program.plan(self.surface);
         let window = self.text.get(self.start - self.base..end - self.base).unwrap_or("");
-        self.scan.scan(program, window, plan.judged, data.sets.len());
+        self.scan.rescan(program, window, plan.judged, &holding.needed, &mut self.sweeps);
         let mut look =
             Look { open: end, normal_open: usize::MAX, plain: self.scan.views.is_plain(), complete: end };
         let mut derived: Vec<(u16, u32)> = Vec::new();
@@ -43,9 +44,9 @@ impl Lane {
             values = self.start + values::open_from(window, plan.judged.personal, plan.judged.secrets);
             look.open = values;
             if plan.judged.patterns {
-                self.examine(holding, &mut look);
+                self.examine(program, holding, &mut look);
                 if !look.plain {
-                    self.derived(holding, &mut derived, &mut look);
+                    self.derived(program, holding, &mut derived, &mut look);
                 }
             }
         }
@@ -58,7 +59,9 @@ impl Lane {
             live: if last { &[] } else { &self.live },
             derived: &derived,
         };
-        look.open = look.open.min(self.facts.merge(&fresh, program, data.sets.len(), shared.judged_mut()));
+        let again = shared.is_in_turn(self.surface);
+        let open = self.facts.merge(&fresh, program, data.sets.len(), shared.judged_mut(), again);
+        look.open = look.open.min(open);
         look.complete = look.open;
         if holding.rules.is_empty() {
             look.open = end;
@@ -68,17 +71,18 @@ impl Lane {
     }
 
     /// Finds the starts in the normalized text at which held patterns may be under way.
-    fn examine(&mut self, holding: &Holding, look: &mut Look) {
+    fn examine(&mut self, program: &Program, holding: &Holding, look: &mut Look) {
         let Some(view) = self.scan.views.iter().next() else { return };
         let bytes = view.bytes();
         let normal_start = self.normal_start;
-        let (alive, scratch) = (&holding.alive, &mut self.scratch);
-        self.live.retain(|&at| at >= normal_start && alive.begins(bytes, at - normal_start, scratch));
-        for at in self.examined.max(normal_start)..normal_start + bytes.len() {
-            if alive.begins(bytes, at - normal_start, scratch) {
-                self.live.push(at);
-            }
-        }
+        let [sweep, ..] = &self.sweeps;
+        let goes_on = |at: &usize| {
+            let at = at - normal_start;
+            holding.alive.begins(bytes, at) || sweep.is_under_way(&program.matcher, &holding.held, at)
+        };
+        self.live.retain(|at| *at >= normal_start && goes_on(at));
+        let new = self.examined.max(normal_start)..normal_start + bytes.len();
+        self.live.extend(new.filter(goes_on));
         self.examined = normal_start + bytes.len();
         look.normal_open = self.examined;
         if let Some(&first) = self.live.first() {
@@ -89,22 +93,38 @@ impl Lane {
     }
 
     /// The same in the other readings of the text.
-    fn derived(&mut self, holding: &Holding, live: &mut Vec<(u16, u32)>, look: &mut Look) {
+    fn derived(&mut self, program: &Program, holding: &Holding, live: &mut Vec<(u16, u32)>, look: &mut Look) {
         for view in self.scan.views.iter().skip(1) {
-            let Some(kind) = ViewKind::DERIVED.iter().position(|kind| *kind == view.kind) else { continue };
-            let index = kind as u16 + 1;
+            let Some(sweep) = self.sweeps.get(view.kind as usize) else { continue };
             let bytes = view.bytes();
             let reach = holding.longest + SLACK;
-            let starts = match view.kind {
-                // It grows at its beginning.
-                ViewKind::Reversed => 0..bytes.len().min(reach),
-                _ => bytes.len().saturating_sub(reach)..bytes.len(),
+            let is_reversed = view.kind == ViewKind::Reversed;
+            // It grows at its beginning.
+            let starts = if is_reversed {
+                0..bytes.len().min(reach)
+            } else {
+                bytes.len().saturating_sub(reach)..bytes.len()
             };
             for at in starts {
-                if view.kind == ViewKind::Reversed || holding.alive.begins(bytes, at, &mut self.scratch) {
-                    live.push((index, u32::try_from(at).unwrap_or(u32::MAX)));
+                if is_reversed
+                    || holding.alive.begins(bytes, at)
+                    || sweep.is_under_way(&program.matcher, &holding.held, at)
+                {
+                    live.push((view.kind as u16, u32::try_from(at).unwrap_or(u32::MAX)));
                     look.open = look.open.min(self.start + view.to_original(at..at + 1).start as usize);
                 }
+            }
+        }
+    }
+
+    /// The window begins later, by so many bytes of normalized text.
+    fn forget(&mut self, normal: usize) {
+        for (sweep, kind) in self.sweeps.iter_mut().zip(0..) {
+            // In these a byte stands for a byte.
+            if [ViewKind::Normalized, ViewKind::Leet, ViewKind::Rot13].iter().any(|it| *it as usize == kind) {
+                sweep.forget(normal);
+            } else {
+                sweep.clear();
             }
         }
     }
@@ -134,8 +154,9 @@ impl Lane {
         }
         let released = if self.frozen { self.point } else { self.released.end };
         let till = Till { from, released, normal: self.normal_start + normal };
-        self.facts.settle(shared.judged(), shared.program(), shared.atoms(), holding, till);
         self.from = from;
+        self.weighed = self.fresh(shared);
+        self.facts.settle(shared.judged(), shared.program(), shared.atoms(), holding, till);
         let high = from.saturating_sub(LOOK_BACK);
         if high > self.start {
             let low = self.start.max(high.saturating_sub(QUIET));
@@ -143,12 +164,13 @@ impl Lane {
             let start = quiet.unwrap_or_else(|| self.base + self.text.floor_char_boundary(high - self.base));
             if quiet.is_some() || high - self.start > QUIET {
                 let gone = self.text.get(self.start - self.base..start - self.base).unwrap_or("");
-                self.normal_start += normalize(gone).len();
+                let normal = normalize(gone).len();
                 self.chars_start += gone.chars().count();
+                self.normal_start += normal;
+                self.forget(normal);
                 self.start = start;
             }
         }
-        self.weighed = self.fresh(shared);
         let unread = self.readings.as_ref().map_or(usize::MAX, |readings| readings.from);
         let needed = if self.frozen { self.start } else { self.start.min(self.released.end) }.min(unread);
         if needed > self.base {

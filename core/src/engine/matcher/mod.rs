@@ -6,13 +6,22 @@
 //! of which most policies have none.
 //! A regular expression is tried, anchored and within its longest match, where one of its prefixes was seen.
 
+mod gate;
+mod sweep;
+mod threads;
+
+pub(crate) use sweep::Sweep;
+
 use super::views::words::{is_word_end, is_word_start};
 use crate::policy::{Pattern, PatternKind, Trigger};
 use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{Anchored, MatchKind, StartKind};
+use gate::{Gate, is_ascii_word};
+use regex_automata::nfa::thompson;
 use regex_automata::{Input, meta};
 use std::sync::OnceLock;
+use threads::Threads;
 
 /// A match of a pattern in a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +65,10 @@ struct Regex {
     source: String,
     max_len: usize,
     compiled: OnceLock<Option<meta::Regex>>,
+    /// Whether it may match at the end of a text and not match any more when the text goes on, as far as its signs say.
+    asks_for_end: bool,
+    /// The same, to be read byte by byte.
+    nfa: OnceLock<Option<thompson::NFA>>,
 }
 
 /// The patterns of a policy, ready to search.
@@ -64,6 +77,12 @@ pub(crate) struct Matcher {
     anywhere: Option<(NFA, Vec<Entry>)>,
     always: Vec<u32>,
     regexes: Vec<Regex>,
+}
+
+impl Regex {
+    fn nfa(&self) -> Option<&thompson::NFA> {
+        self.nfa.get_or_init(|| threads::compile(&self.source)).as_ref()
+    }
 }
 
 struct Words {
@@ -79,6 +98,8 @@ pub(crate) struct MatchScratch {
     tries: Vec<(u32, usize)>,
     /// Patterns whose automaton could not be built: their clauses cannot be judged.
     pub failed: Vec<u32>,
+    threads: Threads,
+    spare: Vec<regex_automata::util::primitives::StateID>,
 }
 
 /// The configuration of every regular expression: small automata, built when first needed.
@@ -126,6 +147,8 @@ impl Matcher {
                         source: source.clone(),
                         max_len: *max_len as usize,
                         compiled: OnceLock::new(),
+                        asks_for_end: asks_for_end(source),
+                        nfa: OnceLock::new(),
                     });
                     match trigger {
                         Trigger::Prefixes { texts, word_start } => {
@@ -273,8 +296,7 @@ impl<'a> Search<'a> {
     }
 
     fn try_at(&mut self, regex: u32, start: usize) {
-        let text = self.text;
-        let Some((compiled, pattern, max_len)) = self.regex(regex) else { return };
+        let Some(entry) = self.regex(regex) else { return };
         let tries = match self.scratch.tries.iter_mut().find(|(known, _)| *known == regex) {
             Some((_, tries)) => tries,
             None => {
@@ -286,13 +308,19 @@ impl<'a> Search<'a> {
         match *tries {
             // The rest was searched already.
             usize::MAX => return,
-            many if many > FREE_TRIES + start / max_len.max(1) => {
+            many if many > FREE_TRIES + start / entry.2.max(1) => {
                 *tries = usize::MAX;
                 self.scan(regex, start);
                 return;
             }
             _ => *tries += 1,
         }
+        self.run(entry, start);
+    }
+
+    /// Runs an expression from one place on, as far as it reaches.
+    fn run(&mut self, (compiled, pattern, max_len): (&meta::Regex, u32, usize), start: usize) {
+        let text = self.text;
         let end = text.len().min(start + max_len);
         let input = Input::new(text).range(start..end).anchored(regex_automata::Anchored::Yes);
         if let Some(found) = compiled.search(&input) {
@@ -310,133 +338,10 @@ impl<'a> Search<'a> {
     }
 }
 
-/// What the first bytes of patterns may be: a table of bytes and three bitmaps of 8 KiB.
-struct Gate {
-    first: Box<[u8; 256]>,
-    /// Hashes of the first four bytes of any pattern.
-    four: Bitmap,
-    /// Those of patterns shorter than eight bytes.
-    short: Bitmap,
-    /// Hashes of the first eight bytes of longer ones.
-    eight: Bitmap,
-}
-
-/// The byte belongs to an ASCII word.
-const WORD: u8 = 1;
-/// Some pattern begins with the byte.
-const BEGINS: u8 = 2;
-
-impl Gate {
-    fn new(texts: &[&[u8]]) -> Self {
-        let mut first = Box::new([0; 256]);
-        for (byte, entry) in (0..=u8::MAX).zip(first.iter_mut()) {
-            let begins = texts.iter().any(|text| text.first() == Some(&byte));
-            *entry = (WORD * u8::from(is_ascii_word(byte))) | (BEGINS * u8::from(begins));
-        }
-        let [four, short, eight] = Default::default();
-        let mut gate = Self { first, four, short, eight };
-        for text in texts {
-            let mut bytes = [0u8; 8];
-            bytes.iter_mut().zip(text.iter()).for_each(|(to, from)| *to = *from);
-            let (first, all) = Self::words(bytes);
-            match text.len() {
-                8.. => {
-                    gate.four.insert(hash4(first));
-                    gate.eight.insert(hash8(all));
-                }
-                4..8 => {
-                    gate.four.insert(hash4(first));
-                    gate.short.insert(hash4(first));
-                }
-                // Whatever the fourth byte is. The compiler makes none shorter than three.
-                _ => {
-                    for fourth in 0..=u8::MAX {
-                        let first = first & 0x00FF_FFFF | u32::from(fourth) << 24;
-                        gate.four.insert(hash4(first));
-                        gate.short.insert(hash4(first));
-                    }
-                }
-            }
-        }
-        gate
-    }
-
-    /// One bit for each byte, the first lowest, at which a pattern may begin for all that the byte and the one before say;
-    /// and whether the block ends inside a word. Without a branch: the lengths of words cannot be predicted.
-    #[inline]
-    fn places(&self, block: &[u8; 64], inside: bool) -> (u64, bool) {
-        /// Moves the lowest bit of each of eight bytes into one byte.
-        const GATHER: u64 = 0x0102_0408_1020_4080;
-        const LOWEST: u64 = u64::from_le_bytes([1; 8]);
-        let (mut word, mut begins) = (0u64, 0u64);
-        for (nth, eight) in block.as_chunks::<8>().0.iter().enumerate() {
-            #[expect(clippy::indexing_slicing, reason = "every byte is below 256")]
-            let flags = u64::from_le_bytes(eight.map(|byte| self.first[usize::from(byte)]));
-            word |= ((flags & LOWEST).wrapping_mul(GATHER) >> 56) << (8 * nth);
-            begins |= ((flags >> 1 & LOWEST).wrapping_mul(GATHER) >> 56) << (8 * nth);
-        }
-        // Bytes of other scripts never count as inside: their word boundaries are decided at the match.
-        (begins & !(word & (word << 1 | u64::from(inside))), word >> 63 == 1)
-    }
-
-    fn words(bytes: [u8; 8]) -> (u32, u64) {
-        let all = u64::from_le_bytes(bytes);
-        let first = all as u32;
-        (first, all)
-    }
-
-    /// Whether a pattern may begin here. Near the end of the text missing bytes count as zeros, which no pattern holds:
-    /// only patterns that fit are admitted, and those of three bytes admit any fourth.
-    #[inline]
-    fn admits(&self, text: &[u8], at: usize) -> bool {
-        let bytes = match text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-            Some(bytes) => *bytes,
-            None => {
-                let mut bytes = [0u8; 8];
-                bytes.iter_mut().zip(text.get(at..).unwrap_or_default()).for_each(|(to, from)| *to = *from);
-                bytes
-            }
-        };
-        let (first, all) = Self::words(bytes);
-        let hash = hash4(first);
-        self.four.contains(hash) && (self.short.contains(hash) || self.eight.contains(hash8(all)))
-    }
-}
-
-struct Bitmap(Box<[u64; 1024]>);
-
-impl Default for Bitmap {
-    fn default() -> Self {
-        Self(Box::new([0; 1024]))
-    }
-}
-
-impl Bitmap {
-    fn insert(&mut self, hash: u16) {
-        if let Some(word) = self.0.get_mut(usize::from(hash >> 6)) {
-            *word |= 1 << (hash & 63);
-        }
-    }
-
-    #[inline]
-    fn contains(&self, hash: u16) -> bool {
-        self.0.get(usize::from(hash >> 6)).is_some_and(|word| word >> (hash & 63) & 1 == 1)
-    }
-}
-
-#[inline]
-fn hash4(bytes: u32) -> u16 {
-    (bytes.wrapping_mul(0x9E37_79B1) >> 16) as u16
-}
-
-#[inline]
-fn hash8(bytes: u64) -> u16 {
-    (bytes.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as u16
-}
-
-#[inline]
-fn is_ascii_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
+/// Whether an expression asks whether the text ends, or where no word does.
+fn asks_for_end(source: &str) -> bool {
+    let signs = source.replace(r"\\", "").replace(r"\$", "");
+    ["$", r"\z", r"\B", r"\b{"].iter().any(|sign| signs.contains(sign))
 }
 
 /// Whether a pattern with this first byte can begin inside a word.
