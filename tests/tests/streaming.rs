@@ -115,7 +115,7 @@ fn every_answer_of_the_corpus_streams_to_its_verdict() {
 }
 
 /// What random texts are made of: words of the policy below, halves of them, values, disguises, white space.
-const PIECES: [&str; 56] = [
+const PIECES: [&str; 59] = [
     "the ",
     "and then ",
     "weather ",
@@ -132,13 +132,11 @@ const PIECES: [&str; 56] = [
     " agents",
     "Nerve\u{200B} Agent ",
     "nеrve agent ",
-    "n3rve 4gent ",
     "n e r v e ",
     "a g e n t ",
     "b o m ",
     "b ",
     "bomb ",
-    "b0mb ",
     "make a ",
     "making ",
     "make the big ",
@@ -155,11 +153,13 @@ const PIECES: [&str; 56] = [
     "password = hunter2A!x ",
     "AKIAIOSFODNN7EXAMPLX ",
     "+49 30 ",
+    "Langen ",
+    "Straße 5 ",
+    "12 Long Winding Street ",
     "901820 ",
     "bmVydmUgYWdlbnQgYm9tYg== ",
     "6e 65 72 76 65 20 ",
     "61 67 65 6e 74 ",
-    "%6eerve%20%61gent ",
     "日本語 ",
     "爆弾",
     "爆",
@@ -170,13 +170,16 @@ const PIECES: [&str; 56] = [
     ". ",
     "-----BEGIN PRIVATE KEY-----\n",
     "DE89 3704 0044 0532 0130 00 ",
+    "n3rve 4gent ",
+    "b0mb ",
+    "%6eerve%20%61gent ",
     "areir ntrag gur ",
     "tnega evren eht ",
 ];
 
-/// The last pieces are read in rot13 or backwards, as long as the text is not mostly plain: a stream judges by what it has
-/// seen, a check by all of it.
-const ALIKE: usize = PIECES.len() - 2;
+/// The last pieces are read as what they hide where there are enough of them among the plain words: a stream judges by those
+/// it has seen, a check by all of them.
+const ALIKE: usize = PIECES.len() - 5;
 
 /// A policy whose rules wait, pair, excuse, count and redact. `then` is what a stream does when it has waited enough.
 fn policy(actions: [&str; 6], hold: usize, then: &str) -> String {
@@ -197,6 +200,7 @@ then = "{then}"
 weapon = ["nerve agent*", "bomb", "爆弾"]
 making = ['/\bmak(e|ing) (a|the) (\w{{1,8}} ){{0,2}}/', "production"]
 secret = ["secret word"]
+ending = ['/\bfine\. ?$/', '/\bdays \B/', '/\bword\s?\z/']
 excuse = ["excuse"]
 ~~~
 
@@ -247,6 +251,14 @@ action = "{twice}"
 on = ["response"]
 when = 'request.match("weapon") && !match("excuse")'
 action = "{absent}"
+~~~
+
+## Seven {{#seven authority=user}}
+
+~~~rule
+on = ["response"]
+when = 'match("ending")'
+action = "{weapon}"
 ~~~
 "#
     )
@@ -333,7 +345,7 @@ proptest! {
     /// Without placeholders in it, what is released is the text up to where the first finding begins.
     #[test]
     fn nothing_that_is_found_is_shown(
-        text in texts(PIECES.len()),
+        text in texts(ALIKE),
         cuts in proptest::collection::vec(0usize..400, 0..12),
         strict in select(&["block", "escalate", "revise"][..]),
         hold in select(&[0usize, 40, 256][..]),

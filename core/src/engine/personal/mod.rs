@@ -19,7 +19,7 @@ mod travel;
 mod tests;
 
 pub(crate) use birth::MONTHS;
-pub(crate) use street::GERMAN as STREETS;
+pub(crate) use street::{GERMAN as STREETS, adjective_before};
 
 use crate::engine::anchor::{byte_at, nearest, next_anchor};
 use crate::engine::found::{Finds, Found, Kinds, kinds};

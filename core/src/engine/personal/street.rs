@@ -174,13 +174,10 @@ fn french(mut words: Words<'_>) -> Option<usize> {
 
 /// The start of the street name before a German house number: one word with its ending, or an adjective and the bare word.
 fn german_before(bytes: &[u8], number: usize) -> Option<usize> {
-    const LONGEST: usize = 40;
     let name_end = number.checked_sub(1).filter(|_| byte_before(bytes, number) == b' ')?;
     let last = byte_before(bytes, name_end);
     matches!(last, b'e' | b'.').then_some(())?;
-    let is_name = |byte: u8| byte.is_ascii_alphabetic() || byte >= 0x80 || matches!(byte, b'-' | b'.');
-    let length = run_backward(bytes, name_end, LONGEST, is_name);
-    let start = name_end - length;
+    let start = german_word(bytes, name_end);
     let word = bytes.get(start..name_end)?;
     let ending = GERMAN.iter().find(|ending| {
         word.len()
@@ -192,10 +189,20 @@ fn german_before(bytes: &[u8], number: usize) -> Option<usize> {
     if capital && word.len() >= ending.len() + 3 {
         return Some(start);
     }
-    let adjective_end = start.checked_sub(1).filter(|_| capital && byte_before(bytes, start) == b' ')?;
-    let adjective = run_backward(bytes, adjective_end, LONGEST, is_name);
-    let adjective_start = adjective_end - adjective;
-    let first = byte_at(bytes, adjective_start);
-    (adjective > 3 && first.is_ascii_uppercase() && byte_back(bytes, adjective_end, 1).is_ascii_lowercase())
-        .then_some(adjective_start)
+    let end = start.checked_sub(1).filter(|_| capital && byte_before(bytes, start) == b' ')?;
+    adjective_before(bytes, end)
+}
+
+/// Where the word that ends at `end` begins, or the last 40 bytes of it.
+fn german_word(bytes: &[u8], end: usize) -> usize {
+    let is_name = |byte: u8| byte.is_ascii_alphabetic() || byte >= 0x80 || matches!(byte, b'-' | b'.');
+    end - run_backward(bytes, end, 40, is_name)
+}
+
+/// The start of a word that ends at `end`, if it may begin the name of a street: "Lange".
+pub(crate) fn adjective_before(bytes: &[u8], end: usize) -> Option<usize> {
+    let start = german_word(bytes, end);
+    let first = byte_at(bytes, start);
+    (end - start > 3 && first.is_ascii_uppercase() && byte_back(bytes, end, 1).is_ascii_lowercase())
+        .then_some(start)
 }

@@ -353,6 +353,8 @@ fn street_address() {
             "«350 5th Ave», New York; «1600 Pennsylvania Avenue» NW",
             "«12 rue de Rivoli», Paris",
             "Er wohnt in der «Hauptstraße 12a» und in der «Lange Straße 5».",
+            "Bitte zur «Langen Straße 5», dann zur «Neue-Markt-Straße 7» und zur «Hauptstraße 1»",
+            "(«Lange Gasse 3»)",
             "«42 St. James's Square».",
             "at «2001 Odyssey Road»",
         ],

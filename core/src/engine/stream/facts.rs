@@ -61,9 +61,22 @@ pub(super) struct Fresh<'a> {
     pub from: usize,
     /// From here on a value may be under way.
     pub values: usize,
+    /// No text follows.
+    pub last: bool,
     /// Where held patterns may be under way: in the normalized text, and in derived views, sorted.
     pub live: &'a [usize],
     pub derived: &'a [(u16, u32)],
+}
+
+impl Fresh<'_> {
+    /// Whether a match ends where a reading ends that goes on with the text.
+    fn may_go_on(&self, hit: &Hit) -> bool {
+        let view = self.scan.views.iter().nth(usize::from(hit.view)).filter(|_| !self.last);
+        view.is_some_and(|view| {
+            matches!(view.kind, ViewKind::Unspaced | ViewKind::Leet | ViewKind::Rot13)
+                && hit.end as usize == view.bytes().len()
+        })
+    }
 }
 
 /// Few facts need no care.
@@ -158,7 +171,11 @@ impl Facts {
             let new = Hit { start: normal(hit.start), end: normal(hit.end), pattern: hit.pattern, view };
             let settled = match view {
                 0 => fresh.live.binary_search(&(new.start as usize)).is_err(),
-                _ => span.end as usize <= fresh.values && !fresh.derived.contains(&(view, hit.start)),
+                _ => {
+                    span.end as usize <= fresh.values
+                        && !fresh.derived.contains(&(view, hit.start))
+                        && !fresh.may_go_on(hit)
+                }
             };
             let again =
                 |(old, place): &(Hit, Span)| (old.view, old.pattern, *place) == (view, hit.pattern, span);

@@ -3,7 +3,7 @@
 //! At the end of a word most values are complete. What spreads over several words is held back by its first bytes, for
 //! as long as a value of its sort can be.
 
-use crate::engine::personal::{MONTHS, PersonalKind, PersonalKinds, STREETS};
+use crate::engine::personal::{MONTHS, PersonalKind, PersonalKinds, STREETS, adjective_before};
 use crate::engine::secrets::SecretKinds;
 
 /// How far a number in groups reaches: an IBAN with its spaces, a date of birth in words.
@@ -46,7 +46,7 @@ fn token_start(bytes: &[u8], at: usize) -> usize {
     before.iter().rposition(u8::is_ascii_whitespace).map_or(low, |space| low + space + 1)
 }
 
-/// Where the words begin that a number at the end of the text would make part of a value: a month, a street.
+/// Where the words begin that what follows would make part of a value: a month, a street, the first of two words of one.
 fn announcing(bytes: &[u8], personal: PersonalKinds) -> usize {
     let end = bytes.trim_ascii_end().len();
     let start = token_start(bytes, end);
@@ -59,10 +59,13 @@ fn announcing(bytes: &[u8], personal: PersonalKinds) -> usize {
             let tail = word.len().checked_sub(ending.len()).and_then(|at| word.get(at..));
             tail.is_some_and(|tail| tail.eq_ignore_ascii_case(ending))
         });
-    match (street, month) {
-        (true, _) => token_start(bytes, bytes.get(..start).unwrap_or_default().trim_ascii_end().len()),
-        (_, true) => start,
-        _ => bytes.len(),
+    // The first of two words of a street, and the second.
+    let before = if street { bytes.get(..start).unwrap_or_default() } else { bytes };
+    let adjective = before.strip_suffix(b" ").filter(|_| personal.contains(PersonalKind::StreetAddress));
+    match adjective.and_then(|before| adjective_before(before, before.len())) {
+        Some(first) => first,
+        None if street || month => start,
+        None => bytes.len(),
     }
 }
 

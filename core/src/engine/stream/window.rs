@@ -56,6 +56,7 @@ impl Lane {
             normal_start: self.normal_start,
             from: self.from,
             values,
+            last,
             live: if last { &[] } else { &self.live },
             derived: &derived,
         };

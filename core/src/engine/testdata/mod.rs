@@ -3,6 +3,10 @@
 #![expect(clippy::string_slice, reason = "a test may fail by a panic")]
 
 use super::found::{Found, Kind, Kinds};
+use super::{Channel, Guard};
+use crate::compiler::Compiler;
+use crate::message::Input;
+use std::sync::LazyLock;
 
 /// Sentences with numbers, codes and names in which there is nothing to find, one a line.
 pub(crate) const BENIGN: &str = include_str!("benign.txt");
@@ -29,9 +33,36 @@ pub(crate) fn check<K: Kind + std::fmt::Debug>(
     for hit in hits {
         let (plain, wanted) = marked(hit);
         assert_eq!(find(&plain), wanted, "{kind:?} in {plain:?}");
+        check_stream(&plain);
     }
     for miss in misses {
         assert_eq!(find(miss), [""; 0], "{kind:?} in {miss:?}");
+        check_stream(miss);
+    }
+}
+
+/// Replaces whatever the detectors find.
+static REDACTS: LazyLock<Guard> = LazyLock::new(|| {
+    let text = "## Values {#values authority=user}\n\nThey are private.\n\n~~~rule\non = [\"response\"]\n\
+                when = 'pii() || secret()'\naction = \"redact\"\n~~~\n";
+    Guard::new(Compiler::without_files().text("values.md", text).into_policy().unwrap()).unwrap()
+});
+
+/// Checks that a stream shows of a text what a check of the whole would, byte by byte and word by word.
+pub(crate) fn check_stream(text: &str) {
+    let verdict = REDACTS.check(&Input::exchange("?", text)).unwrap();
+    let wanted = verdict.redacted().unwrap_or(text);
+    let every: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+    let words: Vec<&[u8]> = text.split_inclusive(' ').map(str::as_bytes).collect();
+    let halves: Vec<&[u8]> = text.as_bytes().chunks(text.len().div_ceil(2).max(1)).collect();
+    for chunks in [every, words, halves] {
+        let mut stream = REDACTS.stream(&Input::request("?")).unwrap();
+        let mut shown = String::new();
+        for chunk in &chunks {
+            shown.extend(stream.push(Channel::Text, chunk).released.into_iter().map(|it| it.1));
+        }
+        shown.extend(stream.finish().released.into_iter().map(|it| it.1));
+        assert_eq!(shown, wanted, "{} pieces of {text:?}", chunks.len());
     }
 }
 
@@ -43,4 +74,5 @@ pub(crate) fn check_spans<K>(text: &str, found: &[Found<K>]) {
         assert!(text.get(find.span.range()).is_some());
         end = find.span.end;
     }
+    check_stream(text);
 }
