@@ -34,4 +34,5 @@ if [ -z "${ORT_DYLIB_PATH:-}" ]; then
 fi
 [ -n "$ORT_DYLIB_PATH" ] || skip "ONNX Runtime was not found"
 export ORT_DYLIB_PATH
-${CARGO:-cargo} test --quiet --locked -p brightline --features onnxruntime --lib agreement -- --nocapture
+${CARGO:-cargo} test --quiet --locked --workspace --features "${BRIGHTLINE_FEATURES:-brightline/onnxruntime}" --lib \
+    agreement -- --nocapture

@@ -56,6 +56,11 @@ echo "$(basename "$tarball"): $(du -k --apparent-size "$tarball" | awk '{printf 
 [ "${1:-}" != --pack ] || exit 0
 [ "$(stat -c %s "$tarball")" -lt 45000000 ] || { echo "the tarball is larger than 45 MB"; exit 1; }
 
+if [ -z "${BRIGHTLINE_CLI:-}" ]; then
+    (cd "$root" && cargo build --locked --quiet -p brightline-cli)
+    BRIGHTLINE_CLI=$target/debug/brightline
+fi
+BRIGHTLINE_COMMAND=$(realpath "$BRIGHTLINE_CLI")
 installed=$work/installed
 rm -rf "$installed"
 mkdir -p "$installed"
@@ -65,8 +70,7 @@ npm install --silent --no-audit --no-fund --offline --no-package-lock --no-save 
 cp -r "$here/test" "$here/examples" "$here/README.md" "$installed"
 mkdir docs
 cp "$root/docs/node.md" docs
-(cd "$root" && cargo build --locked --quiet -p brightline-cli)
-export BRIGHTLINE_ROOT=$root BRIGHTLINE_COMMAND=$target/debug/brightline
+export BRIGHTLINE_ROOT=$root BRIGHTLINE_COMMAND
 unset BRIGHTLINE_MODELS
 node --test --test-reporter=dot test/*.test.*js
 "$work/node_modules/.bin/tsc" -p test/tsconfig.json

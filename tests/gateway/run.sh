@@ -8,7 +8,7 @@ work=$PWD/target/gateway
 mkdir -p "$work"
 
 target=${CARGO_TARGET_DIR:-target}
-${CARGO:-cargo} build -q --locked -p brightline-cli -p brightline-http --bin brightline --example fake_upstream
+${CARGO:-cargo} build -q --locked --workspace --features "${BRIGHTLINE_FEATURES:-}" --bin brightline --example fake_upstream
 
 started=()
 finish() { for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done; }
