@@ -26,7 +26,13 @@ pub(super) fn open_from(text: &str, personal: PersonalKinds, secrets: SecretKind
         let from = bytes.len().saturating_sub(reach);
         let digit = (from..bytes.len()).find(|&at| bytes.get(at).is_some_and(u8::is_ascii_digit));
         let number = digit.map_or(bytes.len(), |at| token_start(bytes, at));
-        open = open.min(number).min(announcing(bytes.get(..number).unwrap_or_default(), personal));
+        // What stands before any other number was let go before its digit came.
+        let lead = bytes.get(number..digit.unwrap_or(number)).unwrap_or_default();
+        if lead.len() < 8 && lead.iter().all(u8::is_ascii_punctuation) {
+            let before = bytes.get(..number).unwrap_or_default();
+            open = open.min(announcing(before, personal, digit.is_some()));
+        }
+        open = open.min(number);
         if personal.contains(PersonalKind::PassportMrz) {
             let from = bytes.len().saturating_sub(DOCUMENT);
             let filler = memchr::memchr(b'<', bytes.get(from..).unwrap_or_default());
@@ -47,7 +53,8 @@ fn token_start(bytes: &[u8], at: usize) -> usize {
 }
 
 /// Where the words begin that what follows would make part of a value: a month, a street, the first of two words of one.
-fn announcing(bytes: &[u8], personal: PersonalKinds) -> usize {
+/// After the first of two, no number follows.
+fn announcing(bytes: &[u8], personal: PersonalKinds, number: bool) -> usize {
     let end = bytes.trim_ascii_end().len();
     let start = token_start(bytes, end);
     let word = bytes.get(start..end).unwrap_or_default();
@@ -63,9 +70,9 @@ fn announcing(bytes: &[u8], personal: PersonalKinds) -> usize {
     let before = if street { bytes.get(..start).unwrap_or_default() } else { bytes };
     let adjective = before.strip_suffix(b" ").filter(|_| personal.contains(PersonalKind::StreetAddress));
     match adjective.and_then(|before| adjective_before(before, before.len())) {
-        Some(first) => first,
-        None if street || month => start,
-        None => bytes.len(),
+        Some(first) if street || !number => first,
+        _ if street || month => start,
+        _ => bytes.len(),
     }
 }
 
