@@ -212,13 +212,17 @@ def events_of(raw: bytes) -> Iterator[dict[str, Any]]:
         lines = (line.partition(":") for line in _LINE.split(block))
         data = "\n".join(value.removeprefix(" ") for field, _, value in lines if field == "data")
         if data and data.strip() != "[DONE]":
-            try:
-                value = json.loads(data)
-            except (ValueError, RecursionError):
-                raise UNREADABLE from None
-            if not isinstance(value, dict):
-                raise UNREADABLE
-            yield value
+            yield _object(data)
+
+
+def _object(data: str) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        raise UNREADABLE from None
+    if not isinstance(value, dict):
+        raise UNREADABLE
+    return value
 
 
 class Events:
@@ -282,12 +286,7 @@ class Events:
     def _event(self, data: str, name: str) -> bytes:
         if data.strip() == "[DONE]":
             return self._done() + _DONE
-        try:
-            value = json.loads(data)
-        except (ValueError, RecursionError):
-            raise UNREADABLE from None
-        if not isinstance(value, dict):
-            raise UNREADABLE
+        value = _object(data)
         if value.get("error"):
             raise BROKEN
         if self._stream is not None:

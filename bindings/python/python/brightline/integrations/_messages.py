@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from brightline._brightline import Verdict
@@ -151,6 +151,14 @@ def _redact_block(message: dict[str, Any], at: int, text: str) -> None:
     else:
         block[_TEXT_OF.get(block.get("type", ""), "text")] = text
     message["content"] = blocks
+
+
+_ACTIONS = ("allow", "flag", "redact", "revise", "escalate", "block")
+
+
+def strictest(verdicts: Iterable[Verdict]) -> str:
+    """The strictest action of the verdicts; `allow` where there are none."""
+    return max((verdict.action for verdict in verdicts), key=_ACTIONS.index, default="allow")
 
 
 def clauses(verdict: Verdict) -> list[str]:

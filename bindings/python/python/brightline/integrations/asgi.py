@@ -41,15 +41,13 @@ from brightline.integrations._answers import (
     told,
 )
 from brightline.integrations._chat import Exchange, Heard
-from brightline.integrations._messages import clauses
+from brightline.integrations._messages import clauses, strictest
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-_ACTIONS = ("allow", "flag", "redact", "revise", "escalate", "block")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +233,7 @@ class _Seen:
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         verdicts = [*self.request, *self.answer]
-        action = max((verdict.action for verdict in verdicts), key=_ACTIONS.index, default="allow")
+        action = strictest(verdicts)
         found = sorted({clause for verdict in verdicts for clause in clauses(verdict)})
         media = sorted({kind for verdict in verdicts for kind in verdict.not_judged})
         lists = {b"x-brightline-clauses": ",".join(found), b"x-brightline-not-judged": ",".join(media)}

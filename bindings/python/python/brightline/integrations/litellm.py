@@ -44,12 +44,11 @@ from brightline._errors import Blocked, BrightlineError, InputError
 from brightline._guard import Guard
 from brightline.integrations import _litellm as calls
 from brightline.integrations._answers import Failure
-from brightline.integrations._messages import clauses
+from brightline.integrations._messages import clauses, strictest
 
 if not hasattr(CustomGuardrail, "use_native_lifecycle_hooks"):
     raise ImportError("brightline needs litellm 1.106 or newer")
 
-_ACTIONS = ("allow", "flag", "redact", "revise", "escalate", "block")
 _MCP = {Mode.pre_call: Mode.pre_mcp_call, Mode.during_call: Mode.during_mcp_call}
 
 
@@ -258,7 +257,7 @@ class _Run:
         return self
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        action = max((verdict.action for verdict in self.verdicts), key=_ACTIONS.index, default="allow")
+        action = strictest(self.verdicts)
         status = {"allow": "success", "flag": "guardrail_flagged"}.get(action, "guardrail_intervened")
         if self.failed:
             status = "guardrail_failed_to_respond"
